@@ -1,0 +1,140 @@
+// Package clock relates the host's monotonic time to scenario time.
+//
+// Scenario time is the duration since the scenario's epoch (orbital time). It
+// runs at a chosen speed, may be paused, and every part of a run reads it from
+// one Timeline, so that a change of speed is one pointer swap for the whole
+// emulator, however many links it carries.
+package clock
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Source is the host's time: nanoseconds on a monotonic scale of any origin.
+type Source interface {
+	Monotonic() int64
+}
+
+// Host is CLOCK_MONOTONIC, the scale on which the kernel's timers run.
+type Host struct{}
+
+// Monotonic reads CLOCK_MONOTONIC through the vDSO, without a system call.
+func (Host) Monotonic() int64 {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail for this clock
+	return ts.Nano()
+}
+
+// Manual is a Source that only a test moves.
+type Manual struct{ ns atomic.Int64 }
+
+// Monotonic is the time set last.
+func (m *Manual) Monotonic() int64 { return m.ns.Load() }
+
+// Advance moves the time on.
+func (m *Manual) Advance(d time.Duration) { m.ns.Add(int64(d)) }
+
+// mapping is immutable: scenario = scn0 + (mono - mono0)·speed.
+type mapping struct {
+	mono0 int64
+	scn0  time.Duration
+	speed float64 // 0 while paused
+	set   float64 // the speed asked for, kept while paused
+}
+
+func (m *mapping) at(mono int64) time.Duration {
+	if m.speed == 1 {
+		return m.scn0 + time.Duration(mono-m.mono0)
+	}
+	return m.scn0 + time.Duration(float64(mono-m.mono0)*m.speed)
+}
+
+// Timeline maps the host's monotonic time to scenario time. It is made with
+// New, and safe for concurrent use; reading it takes no lock.
+type Timeline struct {
+	src Source
+	cur atomic.Pointer[mapping]
+
+	mu      sync.Mutex // guards changes, and:
+	changed chan struct{}
+}
+
+// New makes a timeline that stands still at scenario time start until Resume.
+// Speed is in scenario seconds per host second and must be positive.
+func New(src Source, start time.Duration, speed float64) *Timeline {
+	t := &Timeline{src: src, changed: make(chan struct{})}
+	t.cur.Store(&mapping{mono0: src.Monotonic(), scn0: start, set: speed})
+	return t
+}
+
+// Monotonic is the host's time, in nanoseconds.
+func (t *Timeline) Monotonic() int64 { return t.src.Monotonic() }
+
+// Now is the scenario time of this moment.
+func (t *Timeline) Now() time.Duration { return t.cur.Load().at(t.src.Monotonic()) }
+
+// At is the scenario time of a host instant near now, past or future, if the
+// speed does not change in between.
+func (t *Timeline) At(mono int64) time.Duration { return t.cur.Load().at(mono) }
+
+// Until is the host time from now until scenario time s, negative if s is
+// past. ok is false while the timeline stands still and s lies ahead.
+func (t *Timeline) Until(s time.Duration) (d time.Duration, ok bool) {
+	m := t.cur.Load()
+	left := s - m.at(t.src.Monotonic())
+	switch {
+	case m.speed > 0:
+		return time.Duration(float64(left) / m.speed), true
+	case left <= 0:
+		return left, true
+	default:
+		return 0, false
+	}
+}
+
+// Speed is scenario seconds per host second as set, also while paused.
+func (t *Timeline) Speed() float64 { return t.cur.Load().set }
+
+// Paused tells whether scenario time stands still.
+func (t *Timeline) Paused() bool { return t.cur.Load().speed == 0 }
+
+// Pause stops scenario time. Pausing twice does nothing twice.
+func (t *Timeline) Pause() { t.change(func(m *mapping) { m.speed = 0 }) }
+
+// Resume lets scenario time run at the set speed.
+func (t *Timeline) Resume() { t.change(func(m *mapping) { m.speed = m.set }) }
+
+// SetSpeed changes the speed from this moment on. While paused it takes effect
+// at Resume.
+func (t *Timeline) SetSpeed(speed float64) {
+	t.change(func(m *mapping) {
+		m.set = speed
+		if m.speed != 0 {
+			m.speed = speed
+		}
+	})
+}
+
+// Changed is closed at the next pause, resume or change of speed, so that
+// whoever sleeps until an instant can compute its sleep anew.
+func (t *Timeline) Changed() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.changed
+}
+
+func (t *Timeline) change(f func(*mapping)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := t.cur.Load()
+	mono := t.src.Monotonic()
+	m := &mapping{mono0: mono, scn0: old.at(mono), speed: old.speed, set: old.set}
+	f(m)
+	t.cur.Store(m)
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
