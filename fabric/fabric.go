@@ -1,0 +1,88 @@
+// Package fabric carries frames between ports.
+package fabric
+
+import (
+	"time"
+
+	"orrery.dev/orrery/curve"
+)
+
+// PortID names a port within one fabric: 0 … n-1.
+type PortID int32
+
+// Wire is what leaves a port: one direction of a link, as an immutable value.
+// To change anything, a new Wire is set.
+type Wire struct {
+	// Peer is the port that frames are delivered to.
+	Peer PortID
+	// Contact tells one period of connection from the next. Frames in flight
+	// survive a change of wire only if the contact stays the same.
+	Contact uint64
+	// Start and End in scenario time: a frame is delivered only if its whole
+	// flight lies within.
+	Start, End time.Duration
+	// Delay in seconds at the scenario time of departure.
+	Delay curve.Curve
+	// Rate in bit/s at the scenario time of departure; 0 means not limited.
+	Rate curve.Curve
+	// Queue is the drop-tail queue in front of the link, in bytes. It matters
+	// only where Rate limits. 0 means no bound.
+	Queue int
+	// Loss model.
+	Loss Loss
+}
+
+// Loss decides which frames are lost on the way.
+type Loss struct {
+	// Bernoulli probability at the scenario time of departure.
+	Bernoulli curve.Curve
+	// GilbertElliott, if set, replaces Bernoulli.
+	GilbertElliott *GilbertElliott
+}
+
+// GilbertElliott holds probabilities per frame.
+type GilbertElliott struct {
+	GoodToBad, BadToGood float64
+	LossGood, LossBad    float64
+}
+
+// Counters of one port; all only grow.
+type Counters struct {
+	// Sent frames and bytes were read from the node.
+	SentFrames, SentBytes uint64
+	// Received frames and bytes were delivered to the node.
+	ReceivedFrames, ReceivedBytes uint64
+	// Dropped frames, by cause, counted at the sending port.
+	DropNoLink   uint64 // no wire, or outside of the contact
+	DropQueue    uint64 // the queue was full
+	DropLoss     uint64 // the loss model
+	DropInFlight uint64 // the contact ended while the frame was on its way
+	DropDevice   uint64 // the receiving device refused the frame: not asked for by the scenario
+	DropOverload uint64 // the emulator ran out of buffers: not asked for by the scenario
+}
+
+// Fabric carries frames between ports.
+type Fabric interface {
+	// Set makes wire what leaves port; nil disconnects it. It may be called at
+	// any time from any goroutine, and again with the same value.
+	Set(port PortID, wire *Wire)
+	// SetCarrier tells the node whether the port's link is up. It does nothing
+	// if nothing changes.
+	SetCarrier(port PortID, up bool) error
+	// Counters of a port.
+	Counters(port PortID) Counters
+	// Fidelity says how truthfully frames were carried so far.
+	Fidelity() Fidelity
+	// Close stops carrying and releases the devices without destroying them.
+	Close() error
+}
+
+// Fidelity sums up what the emulator itself did to frames.
+type Fidelity struct {
+	// Lateness of deliveries: actual minus intended instant.
+	Lateness Histogram
+	// RealTime tells whether the workers run at real-time priority.
+	RealTime bool
+	// Workers carrying frames.
+	Workers int
+}
