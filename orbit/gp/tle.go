@@ -1,0 +1,287 @@
+package gp
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ParseTLE reads one two-line element set. The name may be empty. Blanks
+// after column 69 are ignored.
+func ParseTLE(name, line1, line2 string) (Elements, error) {
+	e, err := parseTLE(line1, line2)
+	if err != nil {
+		return Elements{}, err
+	}
+	e.Name = strings.TrimSpace(name)
+	return e, nil
+}
+
+// FieldError says what is wrong with a field of a file.
+type FieldError struct {
+	Line  int    // in the file, from 1; 0 if the format has no lines
+	Field string // in the words of the format
+	Found string
+	Want  string
+}
+
+func (e *FieldError) Error() string {
+	var b strings.Builder
+	if e.Line > 0 {
+		fmt.Fprintf(&b, "line %d: ", e.Line)
+	}
+	fmt.Fprintf(&b, "%s is %s; expected %s", e.Field, quote(e.Found), e.Want)
+	return b.String()
+}
+
+// quote shortens what was found, since it may be as long as a file.
+func quote(s string) string {
+	const most = 60
+	if s == "" {
+		return "missing"
+	}
+	if len(s) > most {
+		return strconv.Quote(s[:most]) + "…"
+	}
+	return strconv.Quote(s)
+}
+
+// columns of the format, counted from 1 as in its description (CelesTrak,
+// "NORAD two-line element set format"; Space-Track, "Basic description of the
+// TLE format").
+type columns struct {
+	name        string
+	first, last int
+}
+
+var (
+	columnNumber       = columns{"catalogue number", 3, 7}
+	columnDesignator   = columns{"international designator", 10, 17}
+	columnEpochYear    = columns{"epoch year", 19, 20}
+	columnEpochDay     = columns{"epoch day", 21, 32}
+	columnDot          = columns{"first derivative of mean motion", 34, 43}
+	columnDDot         = columns{"second derivative of mean motion", 45, 52}
+	columnBStar        = columns{"B*", 54, 61}
+	columnInclination  = columns{"inclination", 9, 16}
+	columnRAAN         = columns{"right ascension of the ascending node", 18, 25}
+	columnEccentricity = columns{"eccentricity", 27, 33}
+	columnPerigee      = columns{"argument of perigee", 35, 42}
+	columnAnomaly      = columns{"mean anomaly", 44, 51}
+	columnMotion       = columns{"mean motion", 53, 63}
+)
+
+// lineLength is the number of columns with the checksum.
+const lineLength = 69
+
+// card is one line of an element set and collects the first error met in it.
+type card struct {
+	line int // 1 or 2
+	text string
+	err  *FieldError
+}
+
+func (c *card) fail(field, found, want string) {
+	if c.err == nil {
+		c.err = &FieldError{Line: c.line, Field: field, Found: found, Want: want}
+	}
+}
+
+func (c *card) at(k columns) string { return c.text[k.first-1 : k.last] }
+
+// number reads a decimal number that may be padded with blanks.
+func (c *card) number(k columns, lo, hi float64) float64 {
+	s := strings.TrimSpace(c.at(k))
+	v, ok := parseDecimal(s)
+	if !ok || v < lo || v > hi {
+		c.fail(k.name, c.at(k), fmt.Sprintf("a number from %g to %g in columns %d-%d", lo, hi, k.first, k.last))
+	}
+	return v
+}
+
+// exponential reads a number such as " 12345-4", which is 0.12345e-4.
+func (c *card) exponential(k columns) float64 {
+	s := strings.TrimSpace(c.at(k))
+	sign := 1.0
+	if s != "" && (s[0] == '-' || s[0] == '+') {
+		if s[0] == '-' {
+			sign = -1
+		}
+		s = s[1:]
+	}
+	i := strings.LastIndexAny(s, "+-")
+	if i <= 0 || i != len(s)-2 || !digits(s[:i]) || !digits(s[i+1:]) {
+		c.fail(k.name, c.at(k), fmt.Sprintf("a number such as 12345-4, meaning 0.12345e-4, in columns %d-%d", k.first, k.last))
+		return 0
+	}
+	v, _ := strconv.ParseFloat("0."+s[:i]+"e"+s[i:], 64)
+	return sign * v
+}
+
+// designator turns "98067A" into "1998-067A". Anything else of the launch
+// field is kept as it stands, since analysts' objects have none.
+func (c *card) designator(k columns) string {
+	s := strings.TrimSpace(c.at(k))
+	if len(s) < 6 || !digits(s[:5]) {
+		return s
+	}
+	year, _ := strconv.Atoi(s[:2])
+	return strconv.Itoa(fullYear(year)) + "-" + s[2:]
+}
+
+// fullYear: the first satellite flew in 1957.
+func fullYear(two int) int {
+	if two < 57 {
+		return 2000 + two
+	}
+	return 1900 + two
+}
+
+// catalogue reads a catalogue number in five columns, in which Alpha-5 writes
+// numbers from 100000 to 339999 with a letter in the first (without I and O).
+func (c *card) catalogue(k columns) int {
+	s := strings.TrimSpace(c.at(k))
+	n, ok := 0, false
+	switch {
+	case digits(s):
+		n, _ = strconv.Atoi(s)
+		ok = true
+	case len(s) == 5 && digits(s[1:]):
+		const letters = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+		if i := strings.IndexByte(letters, s[0]); i >= 0 {
+			n, _ = strconv.Atoi(s[1:])
+			n += (i + 10) * 10000
+			ok = true
+		}
+	}
+	if !ok {
+		c.fail(k.name, c.at(k), "five digits, or a letter (but I and O) and four digits, in columns 3-7")
+	}
+	return n
+}
+
+// epoch: the day of the year counts from 1; its eight decimals are exact in
+// nanoseconds.
+func (c *card) epoch() time.Time {
+	y := strings.TrimSpace(c.at(columnEpochYear))
+	year, err := strconv.Atoi(y)
+	if err != nil || !digits(y) {
+		c.fail(columnEpochYear.name, c.at(columnEpochYear), "two digits in columns 19-20")
+		return time.Time{}
+	}
+	s := strings.TrimSpace(c.at(columnEpochDay))
+	whole, frac, _ := strings.Cut(s, ".")
+	whole = strings.TrimSpace(whole)
+	day, err := strconv.Atoi(whole)
+	if err != nil || !digits(whole) || (frac != "" && !digits(frac)) || day < 1 || day > 366 {
+		c.fail(columnEpochDay.name, c.at(columnEpochDay), "a day of the year from 1 to 366.99999999 in columns 21-32")
+		return time.Time{}
+	}
+	part, err := strconv.ParseInt((frac + "00000000")[:8], 10, 64)
+	if err != nil {
+		c.fail(columnEpochDay.name, c.at(columnEpochDay), "a day with up to eight decimals in columns 21-32")
+	}
+	const perDay = 24 * time.Hour
+	t := time.Date(fullYear(year), time.January, 1, 0, 0, 0, 0, time.UTC)
+	return t.Add(time.Duration(day-1)*perDay + time.Duration(part)*(perDay/1e8))
+}
+
+func digits(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// parseDecimal accepts digits with a sign and a point, and nothing else that
+// strconv would: no exponent, no hexadecimal, no infinity.
+func parseDecimal(s string) (float64, bool) {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; (c < '0' || c > '9') && c != '.' && !(i == 0 && (c == '-' || c == '+')) {
+			return 0, false
+		}
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	return v, err == nil && !math.IsInf(v, 0)
+}
+
+// newCard checks what holds for both lines.
+func newCard(line int, text string) *card {
+	text = strings.TrimRight(text, " \t\r\n")
+	c := &card{line: line, text: text}
+	for i := 0; i < len(text); i++ {
+		if text[i] < ' ' || text[i] > '~' {
+			c.fail(fmt.Sprintf("column %d", i+1), text[i:min(i+4, len(text))], "printable ASCII")
+			return c
+		}
+	}
+	if len(text) != lineLength {
+		c.fail("the element line", text, fmt.Sprintf("%d columns, not %d", lineLength, len(text)))
+		return c
+	}
+	if text[0] != byte('0'+line) || text[1] != ' ' {
+		c.fail("the element line", text, fmt.Sprintf("one that begins with %q", fmt.Sprintf("%d ", line)))
+		return c
+	}
+	if want := strconv.Itoa(checksum(text)); text[lineLength-1:] != want {
+		c.fail("checksum", text[lineLength-1:], fmt.Sprintf("%s in column %d, the sum of the line's digits (a minus counts 1) modulo 10", want, lineLength))
+	}
+	return c
+}
+
+// checksum of the first 68 columns.
+func checksum(text string) int {
+	sum := 0
+	for i := 0; i < lineLength-1; i++ {
+		switch c := text[i]; {
+		case c >= '0' && c <= '9':
+			sum += int(c - '0')
+		case c == '-':
+			sum++
+		}
+	}
+	return sum % 10
+}
+
+func parseTLE(line1, line2 string) (Elements, error) {
+	var e Elements
+	c := newCard(1, line1)
+	if c.err != nil {
+		return e, c.err
+	}
+	e.Number = c.catalogue(columnNumber)
+	e.Designator = c.designator(columnDesignator)
+	e.Epoch = c.epoch()
+	e.MeanMotionDot = c.number(columnDot, -1e3, 1e3)
+	e.MeanMotionDDot = c.exponential(columnDDot)
+	e.BStar = c.exponential(columnBStar)
+	if c.err != nil {
+		return e, c.err
+	}
+
+	c = newCard(2, line2)
+	if c.err != nil {
+		return e, c.err
+	}
+	if n := c.catalogue(columnNumber); n != e.Number {
+		c.fail(columnNumber.name, c.at(columnNumber), fmt.Sprintf("that of the line before, %q", line1[2:7]))
+	}
+	e.Inclination = c.number(columnInclination, 0, 180)
+	e.RAAN = c.number(columnRAAN, 0, 360)
+	if s := c.at(columnEccentricity); digits(s) {
+		v, _ := strconv.Atoi(s)
+		e.Eccentricity = float64(v) / 1e7
+	} else {
+		c.fail(columnEccentricity.name, s, "seven digits (decimals) in columns 27-33")
+	}
+	e.ArgumentOfPerigee = c.number(columnPerigee, 0, 360)
+	e.MeanAnomaly = c.number(columnAnomaly, 0, 360)
+	e.MeanMotion = c.number(columnMotion, 0, 20)
+	if c.err != nil {
+		return e, c.err
+	}
+	return e, nil
+}

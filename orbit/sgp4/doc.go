@@ -1,0 +1,20 @@
+// Package sgp4 computes where satellites are from general perturbations
+// element sets (TLE, OMM), by the SGP4 theory for periods below 225 minutes
+// and SDP4 for longer ones.
+//
+// It follows D. Vallado, P. Crawford, R. Hujsak, T. Kelso, "Revisiting
+// Spacetrack Report #3", AIAA 2006-6753, with the WGS-72 constants that
+// element sets are made with, and agrees with every row of that paper's
+// verification set to its last printed digit.
+//
+// A Propagator is immutable. The reference code remembers where its resonance
+// integrator stood at the call before; here the integrator's steps are
+// computed once when the propagator is made, so that calls in any order, from
+// any goroutine, give the same result.
+//
+// # Caveats
+//
+// The theory is good to about a kilometre at the elements' epoch and loses one
+// to three a day in low orbits. Osculating elements, and mean elements of any
+// other theory (orbit.Elements too), must not be given to it.
+package sgp4
