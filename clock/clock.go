@@ -7,36 +7,18 @@
 package clock
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Source is the host's time: nanoseconds on a monotonic scale of any origin.
 type Source interface {
 	Monotonic() int64
+	// After sends once when d has passed. Stop releases it early.
+	After(d time.Duration) (fired <-chan struct{}, stop func())
 }
-
-// Host is CLOCK_MONOTONIC, the scale on which the kernel's timers run.
-type Host struct{}
-
-// Monotonic reads CLOCK_MONOTONIC through the vDSO, without a system call.
-func (Host) Monotonic() int64 {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail for this clock
-	return ts.Nano()
-}
-
-// Manual is a Source that only a test moves.
-type Manual struct{ ns atomic.Int64 }
-
-// Monotonic is the time set last.
-func (m *Manual) Monotonic() int64 { return m.ns.Load() }
-
-// Advance moves the time on.
-func (m *Manual) Advance(d time.Duration) { m.ns.Add(int64(d)) }
 
 // mapping is immutable: scenario = scn0 + (mono - mono0)·speed.
 type mapping struct {
@@ -117,6 +99,32 @@ func (t *Timeline) SetSpeed(speed float64) {
 			m.speed = speed
 		}
 	})
+}
+
+// WaitUntil returns nil at scenario time s, at once if s is past. Pauses and
+// changes of speed on the way are followed. It returns the context's error if
+// that ends first.
+func (t *Timeline) WaitUntil(ctx context.Context, s time.Duration) error {
+	for {
+		changed := t.Changed() // before Until, so that no change is missed
+		left, ok := t.Until(s)
+		if ok && left <= 0 {
+			return nil
+		}
+		var fired <-chan struct{}
+		stop := func() {}
+		if ok {
+			fired, stop = t.src.After(left)
+		}
+		select {
+		case <-fired:
+		case <-changed:
+		case <-ctx.Done():
+			stop()
+			return ctx.Err()
+		}
+		stop()
+	}
 }
 
 // Changed is closed at the next pause, resume or change of speed, so that

@@ -1,0 +1,116 @@
+package clock
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// A timeline is compared with a model that adds up elapsed time step by step.
+func TestTimelineFollowsPausesAndSpeeds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		src := new(Manual)
+		tl := New(src, 0, 1)
+		tl.Resume()
+		want, speed, paused := 0.0, 1.0, false
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			switch rapid.IntRange(0, 3).Draw(t, "op") {
+			case 0:
+				tl.Pause()
+				paused = true
+			case 1:
+				tl.Resume()
+				paused = false
+			case 2:
+				speed = rapid.Float64Range(0.1, 100).Draw(t, "speed")
+				tl.SetSpeed(speed)
+			case 3:
+				d := time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "advance"))
+				src.Advance(d)
+				if !paused {
+					want += float64(d) * speed
+				}
+			}
+			if got := float64(tl.Now()); got < want-100 || got > want+100 { // rounding: under 1 ns a change
+				t.Fatalf("scenario time %v ns, want %v", got, want)
+			}
+			if tl.Paused() != paused {
+				t.Fatalf("paused = %v, want %v", tl.Paused(), paused)
+			}
+		}
+	})
+}
+
+func TestTimeNeverJumpsAtAChange(t *testing.T) {
+	src := new(Manual)
+	tl := New(src, 5*time.Second, 2)
+	src.Advance(time.Hour)
+	if tl.Now() != 5*time.Second {
+		t.Fatalf("a timeline that was not resumed stands at %v", tl.Now())
+	}
+	tl.Resume()
+	src.Advance(time.Second)
+	before := tl.Now()
+	tl.SetSpeed(17)
+	if after := tl.Now(); after != before || after != 7*time.Second {
+		t.Fatalf("time went from %v to %v at a change of speed", before, after)
+	}
+}
+
+func TestWaitUntilFollowsChanges(t *testing.T) {
+	src := new(Manual)
+	tl := New(src, 0, 1)
+	tl.Resume()
+	done := make(chan error, 1)
+	go func() { done <- tl.WaitUntil(context.Background(), 10*time.Second) }()
+	asleep := func() {
+		for src.Sleepers() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	asleep()
+	src.Advance(4 * time.Second)
+	tl.SetSpeed(2) // 6 s of orbit are left, so 3 s of host time
+	for {
+		if d, _ := tl.Until(10 * time.Second); d == 3*time.Second && src.Sleepers() > 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	src.Advance(2999 * time.Millisecond)
+	select {
+	case <-done:
+		t.Fatal("woke 1 ms early")
+	case <-time.After(20 * time.Millisecond):
+	}
+	tl.Pause()
+	src.Advance(time.Hour)
+	select {
+	case <-done:
+		t.Fatal("woke while time stood still")
+	case <-time.After(20 * time.Millisecond):
+	}
+	tl.Resume()
+	asleep()
+	src.Advance(time.Millisecond)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWaitUntilEndsWithItsContext(t *testing.T) {
+	src := new(Manual)
+	tl := New(src, 0, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- tl.WaitUntil(ctx, time.Second) }() // paused: would sleep for ever
+	cancel()
+	if err := <-done; err != context.Canceled {
+		t.Fatalf("got %v", err)
+	}
+	if n := src.Sleepers(); n != 0 {
+		t.Fatalf("%d timers left behind", n)
+	}
+}
