@@ -1,7 +1,9 @@
 package gp
 
 import (
-	"math"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -25,39 +27,42 @@ type Elements struct {
 	MeanMotionDDot float64 // a sixth of its second derivative, rev/day³; SGP4 does not use it
 }
 
-// Constants of the theory, WGS-72 (Hoots and Roehrich, Spacetrack Report #3;
-// Vallado et al., AIAA 2006-6753, appendix B).
-const (
-	// EarthRadius is the equatorial radius in km.
-	EarthRadius = 6378.135
-	// Mu is the gravitational parameter in km³/s².
-	Mu = 398600.8
-	// J2 is the zonal harmonic of degree 2.
-	J2 = 0.001082616
+// FieldError says what is wrong with a file, and where.
+type FieldError struct {
+	Line  int    // in the file, from 1
+	Field string // in the words of the format
+	Found string // as it stands there; "" if it is missing
+	Want  string
+}
+
+func (e *FieldError) Error() string {
+	return fmt.Sprintf("line %d: %s is %s; expected %s", e.Line, e.Field, quote(e.Found), e.Want)
+}
+
+// quote shortens what was found, since it may be as long as a file.
+func quote(s string) string {
+	const most = 72
+	switch s = strings.TrimRight(s, "\r\n"); {
+	case s == "":
+		return "missing"
+	case len(s) > most:
+		return strconv.Quote(s[:most]) + " …"
+	}
+	return strconv.Quote(s)
+}
+
+// bounds of the numbers, the same for all formats.
+type bounds struct{ lo, hi float64 }
+
+var (
+	boundsMotion       = bounds{0, 20}
+	boundsInclination  = bounds{0, 180}
+	boundsAngle        = bounds{0, 360}
+	boundsEccentricity = bounds{0, 0.9999999}
+	boundsBStar        = bounds{-100, 100}
+	boundsDot          = bounds{-1000, 1000}
 )
 
-// XKE is √Mu in Earth radii^1.5 per minute.
-var XKE = 60 / math.Sqrt(EarthRadius*EarthRadius*EarthRadius/Mu)
+func (b bounds) hold(v float64) bool { return v >= b.lo && v <= b.hi }
 
-// BrouwerMotion is the mean motion in rad/min in Brouwer's definition, which
-// SGP4 propagates with and which the semi-major axis follows from. Element
-// sets carry Kozai's, which contains the drift of the mean anomaly under J2.
-func (e Elements) BrouwerMotion() float64 {
-	n := e.MeanMotion * 2 * math.Pi / 1440
-	cos := math.Cos(e.Inclination * math.Pi / 180)
-	beta2 := 1 - e.Eccentricity*e.Eccentricity
-	a := math.Pow(XKE/n, 2.0/3)
-	d1 := 0.75 * J2 * (3*cos*cos - 1) / (math.Sqrt(beta2) * beta2)
-	del := d1 / (a * a)
-	a *= 1 - del*del - del*(1.0/3+134*del*del/81)
-	return n / (1 + d1/(a*a))
-}
-
-// SemiMajorAxis is in km.
-func (e Elements) SemiMajorAxis() float64 {
-	return EarthRadius * math.Pow(XKE/e.BrouwerMotion(), 2.0/3)
-}
-
-// MeanAltitude is the semi-major axis above the equatorial radius, in km. It
-// tells a constellation's shells from each other.
-func (e Elements) MeanAltitude() float64 { return e.SemiMajorAxis() - EarthRadius }
+func (b bounds) String() string { return fmt.Sprintf("a number from %g to %g", b.lo, b.hi) }

@@ -11,41 +11,7 @@ import (
 // ParseTLE reads one two-line element set. The name may be empty. Blanks
 // after column 69 are ignored.
 func ParseTLE(name, line1, line2 string) (Elements, error) {
-	e, err := parseTLE(line1, line2)
-	if err != nil {
-		return Elements{}, err
-	}
-	e.Name = strings.TrimSpace(name)
-	return e, nil
-}
-
-// FieldError says what is wrong with a field of a file.
-type FieldError struct {
-	Line  int    // in the file, from 1; 0 if the format has no lines
-	Field string // in the words of the format
-	Found string
-	Want  string
-}
-
-func (e *FieldError) Error() string {
-	var b strings.Builder
-	if e.Line > 0 {
-		fmt.Fprintf(&b, "line %d: ", e.Line)
-	}
-	fmt.Fprintf(&b, "%s is %s; expected %s", e.Field, quote(e.Found), e.Want)
-	return b.String()
-}
-
-// quote shortens what was found, since it may be as long as a file.
-func quote(s string) string {
-	const most = 60
-	if s == "" {
-		return "missing"
-	}
-	if len(s) > most {
-		return strconv.Quote(s[:most]) + "…"
-	}
-	return strconv.Quote(s)
+	return parseTLE(name, line1, 1, line2, 2)
 }
 
 // columns of the format, counted from 1 as in its description (CelesTrak,
@@ -56,11 +22,14 @@ type columns struct {
 	first, last int
 }
 
+func (k columns) String() string { return fmt.Sprintf("columns %d-%d", k.first, k.last) }
+
 var (
 	columnNumber       = columns{"catalogue number", 3, 7}
 	columnDesignator   = columns{"international designator", 10, 17}
 	columnEpochYear    = columns{"epoch year", 19, 20}
 	columnEpochDay     = columns{"epoch day", 21, 32}
+	columnType         = columns{"ephemeris type", 63, 63}
 	columnDot          = columns{"first derivative of mean motion", 34, 43}
 	columnDDot         = columns{"second derivative of mean motion", 45, 52}
 	columnBStar        = columns{"B*", 54, 61}
@@ -77,7 +46,7 @@ const lineLength = 69
 
 // card is one line of an element set and collects the first error met in it.
 type card struct {
-	line int // 1 or 2
+	line int // in the file
 	text string
 	err  *FieldError
 }
@@ -91,11 +60,10 @@ func (c *card) fail(field, found, want string) {
 func (c *card) at(k columns) string { return c.text[k.first-1 : k.last] }
 
 // number reads a decimal number that may be padded with blanks.
-func (c *card) number(k columns, lo, hi float64) float64 {
-	s := strings.TrimSpace(c.at(k))
-	v, ok := parseDecimal(s)
-	if !ok || v < lo || v > hi {
-		c.fail(k.name, c.at(k), fmt.Sprintf("a number from %g to %g in columns %d-%d", lo, hi, k.first, k.last))
+func (c *card) number(k columns, b bounds) float64 {
+	v, ok := parseDecimal(strings.TrimSpace(c.at(k)))
+	if !ok || !b.hold(v) {
+		c.fail(k.name, c.at(k), fmt.Sprintf("%v in %v", b, k))
 	}
 	return v
 }
@@ -112,7 +80,7 @@ func (c *card) exponential(k columns) float64 {
 	}
 	i := strings.LastIndexAny(s, "+-")
 	if i <= 0 || i != len(s)-2 || !digits(s[:i]) || !digits(s[i+1:]) {
-		c.fail(k.name, c.at(k), fmt.Sprintf("a number such as 12345-4, meaning 0.12345e-4, in columns %d-%d", k.first, k.last))
+		c.fail(k.name, c.at(k), fmt.Sprintf("a number such as 12345-4, meaning 0.12345e-4, in %v", k))
 		return 0
 	}
 	v, _ := strconv.ParseFloat("0."+s[:i]+"e"+s[i:], 64)
@@ -167,7 +135,7 @@ func (c *card) epoch() time.Time {
 	y := strings.TrimSpace(c.at(columnEpochYear))
 	year, err := strconv.Atoi(y)
 	if err != nil || !digits(y) {
-		c.fail(columnEpochYear.name, c.at(columnEpochYear), "two digits in columns 19-20")
+		c.fail(columnEpochYear.name, c.at(columnEpochYear), fmt.Sprintf("two digits in %v", columnEpochYear))
 		return time.Time{}
 	}
 	s := strings.TrimSpace(c.at(columnEpochDay))
@@ -208,32 +176,30 @@ func parseDecimal(s string) (float64, bool) {
 	return v, err == nil && !math.IsInf(v, 0)
 }
 
-// newCard checks what holds for both lines.
-func newCard(line int, text string) *card {
+// newCard checks what holds for both lines; which is 1 or 2.
+func newCard(which byte, text string, line int) *card {
 	text = strings.TrimRight(text, " \t\r\n")
 	c := &card{line: line, text: text}
+	name := "element line " + string(which)
 	for i := 0; i < len(text); i++ {
 		if text[i] < ' ' || text[i] > '~' {
-			c.fail(fmt.Sprintf("column %d", i+1), text[i:min(i+4, len(text))], "printable ASCII")
+			c.fail(fmt.Sprintf("column %d of %s", i+1, name), text[i:i+1], "printable ASCII")
 			return c
 		}
 	}
-	if len(text) != lineLength {
-		c.fail("the element line", text, fmt.Sprintf("%d columns, not %d", lineLength, len(text)))
-		return c
-	}
-	if text[0] != byte('0'+line) || text[1] != ' ' {
-		c.fail("the element line", text, fmt.Sprintf("one that begins with %q", fmt.Sprintf("%d ", line)))
-		return c
-	}
-	if want := strconv.Itoa(checksum(text)); text[lineLength-1:] != want {
-		c.fail("checksum", text[lineLength-1:], fmt.Sprintf("%s in column %d, the sum of the line's digits (a minus counts 1) modulo 10", want, lineLength))
+	switch {
+	case len(text) != lineLength:
+		c.fail(name, text, fmt.Sprintf("%d columns, not %d", lineLength, len(text)))
+	case text[0] != which || text[1] != ' ':
+		c.fail(name, text, fmt.Sprintf("a line that begins with %q", string(which)+" "))
+	case text[lineLength-1] != checksum(text):
+		c.fail("checksum", text[lineLength-1:], fmt.Sprintf("%c in column %d: the sum of the line's digits, a minus counting 1, modulo 10", checksum(text), lineLength))
 	}
 	return c
 }
 
-// checksum of the first 68 columns.
-func checksum(text string) int {
+// checksum of the first 68 columns, as a digit.
+func checksum(text string) byte {
 	sum := 0
 	for i := 0; i < lineLength-1; i++ {
 		switch c := text[i]; {
@@ -243,45 +209,96 @@ func checksum(text string) int {
 			sum++
 		}
 	}
-	return sum % 10
+	return byte('0' + sum%10)
 }
 
-func parseTLE(line1, line2 string) (Elements, error) {
-	var e Elements
-	c := newCard(1, line1)
+func parseTLE(name, text1 string, at1 int, text2 string, at2 int) (Elements, error) {
+	e := Elements{Name: strings.TrimSpace(name)}
+	c := newCard('1', text1, at1)
 	if c.err != nil {
-		return e, c.err
+		return Elements{}, c.err
 	}
 	e.Number = c.catalogue(columnNumber)
 	e.Designator = c.designator(columnDesignator)
 	e.Epoch = c.epoch()
-	e.MeanMotionDot = c.number(columnDot, -1e3, 1e3)
+	e.MeanMotionDot = c.number(columnDot, boundsDot)
 	e.MeanMotionDDot = c.exponential(columnDDot)
 	e.BStar = c.exponential(columnBStar)
+	if kind := c.at(columnType); kind == typeXP {
+		c.fail(columnType.name, kind, wantSGP4)
+	}
 	if c.err != nil {
-		return e, c.err
+		return Elements{}, c.err
 	}
 
-	c = newCard(2, line2)
+	c = newCard('2', text2, at2)
 	if c.err != nil {
-		return e, c.err
+		return Elements{}, c.err
 	}
-	if n := c.catalogue(columnNumber); n != e.Number {
-		c.fail(columnNumber.name, c.at(columnNumber), fmt.Sprintf("that of the line before, %q", line1[2:7]))
+	if n := c.catalogue(columnNumber); c.err == nil && n != e.Number {
+		c.fail(columnNumber.name, c.at(columnNumber), fmt.Sprintf("%q as in the line before", text1[2:7]))
 	}
-	e.Inclination = c.number(columnInclination, 0, 180)
-	e.RAAN = c.number(columnRAAN, 0, 360)
+	e.Inclination = c.number(columnInclination, boundsInclination)
+	e.RAAN = c.number(columnRAAN, boundsAngle)
 	if s := c.at(columnEccentricity); digits(s) {
 		v, _ := strconv.Atoi(s)
 		e.Eccentricity = float64(v) / 1e7
 	} else {
-		c.fail(columnEccentricity.name, s, "seven digits (decimals) in columns 27-33")
+		c.fail(columnEccentricity.name, s, fmt.Sprintf("seven decimals without a point in %v", columnEccentricity))
 	}
-	e.ArgumentOfPerigee = c.number(columnPerigee, 0, 360)
-	e.MeanAnomaly = c.number(columnAnomaly, 0, 360)
-	e.MeanMotion = c.number(columnMotion, 0, 20)
+	e.ArgumentOfPerigee = c.number(columnPerigee, boundsAngle)
+	e.MeanAnomaly = c.number(columnAnomaly, boundsAngle)
+	e.MeanMotion = c.number(columnMotion, boundsMotion)
 	if c.err != nil {
-		return e, c.err
+		return Elements{}, c.err
 	}
 	return e, nil
+}
+
+// typeXP is the ephemeris type of SGP4-XP.
+const (
+	typeXP   = "4"
+	wantSGP4 = "elements of SGP4 (type 0): those of SGP4-XP (type 4) need a propagator that is not public"
+)
+
+// readTLE reads a file of element sets with or without lines for names. Blank
+// lines and lines that begin with # are skipped.
+func readTLE(text string) ([]Elements, error) {
+	var sets []Elements
+	var name string
+	var nameLine int
+	lines := lineReader{text: text}
+	for lines.next() {
+		line := lines.line
+		switch {
+		case skipTLE(line):
+		case strings.HasPrefix(line, "1 ") && (len(strings.TrimRight(line, " \t\r")) == lineLength || strings.HasPrefix(lines.peek(), "2 ")):
+			first, at := line, lines.number
+			for lines.next() && skipTLE(lines.line) {
+			}
+			if lines.done {
+				return nil, &FieldError{lines.number, "element line 2", "", "the line that belongs to element line 1 before the end of the file"}
+			}
+			e, err := parseTLE(name, first, at, lines.line, lines.number)
+			if err != nil {
+				return nil, err
+			}
+			sets = append(sets, e)
+			name, nameLine = "", 0
+		case nameLine != 0 || strings.HasPrefix(line, "2 "):
+			return nil, &FieldError{lines.number, "element line 1", line, `69 columns that begin with "1 "`}
+		default:
+			name, nameLine = line, lines.number
+			// A name may have a line number too: "0 VANGUARD 1".
+			name = strings.TrimSpace(strings.TrimPrefix(name, "0 "))
+		}
+	}
+	if nameLine != 0 {
+		return nil, &FieldError{nameLine, "element line 1", name, `69 columns that begin with "1 "`}
+	}
+	return sets, nil
+}
+
+func skipTLE(line string) bool {
+	return line == "" || line[0] == '#' || strings.TrimSpace(line) == ""
 }
