@@ -55,7 +55,7 @@ func quote(s string) string {
 type bounds struct{ lo, hi float64 }
 
 var (
-	boundsMotion       = bounds{0, 20}
+	boundsMotion       = bounds{1e-8, 20}
 	boundsInclination  = bounds{0, 180}
 	boundsAngle        = bounds{0, 360}
 	boundsEccentricity = bounds{0, 0.9999999}

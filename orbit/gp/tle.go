@@ -124,7 +124,7 @@ func (c *card) catalogue(k columns) int {
 		}
 	}
 	if !ok {
-		c.fail(k.name, c.at(k), "five digits, or a letter (but I and O) and four digits, in columns 3-7")
+		c.fail(k.name, c.at(k), "five digits, or a letter other than I and O and four digits, in columns 3-7")
 	}
 	return n
 }
