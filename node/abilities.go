@@ -1,0 +1,32 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+)
+
+// ErrUnreachable is wrapped by the error of a Lookup for a destination that
+// the node has no way to.
+var ErrUnreachable = errors.New("unreachable")
+
+// Lookuper is the further ability of an Engine to tell which way a node's
+// kernel would send a packet at this moment.
+type Lookuper interface {
+	// Lookup asks for a packet of the node's own. The Route is the way chosen:
+	// Prefix is dst alone, Port is "lo" if the node itself is the destination.
+	Lookup(ctx context.Context, node string, dst netip.Addr) (Route, error)
+	// LookupFrom asks for a packet with a source address, which matters where a
+	// route has several next hops of equal cost: the kernel chooses by a hash of
+	// both addresses. An invalid src means the node's own.
+	LookupFrom(ctx context.Context, node string, src, dst netip.Addr) (Route, error)
+}
+
+// Settler is the further ability of an Engine to make a change of a port's
+// carrier known in the node without delay. The device's owner calls it right
+// after it took the carrier away; without it the node's kernel, and so its
+// routes and daemons, may hear of that up to a second late. A carrier that
+// comes back is known at once anyway.
+type Settler interface {
+	Settle(ctx context.Context, node, port string) error
+}

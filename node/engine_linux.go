@@ -1,0 +1,292 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Config of the Linux engine.
+type Config struct {
+	// RunDir is the run's own directory, such as /run/orrery/NAME. It is made
+	// when needed; everything that the engine makes can be found from it.
+	RunDir string
+	// Grace is how long a process has between SIGTERM and SIGKILL. Default 2 s.
+	Grace time.Duration
+	// ReadyWithin is how long a process may take until its Ready says nil.
+	// Default 60 s.
+	ReadyWithin time.Duration
+	// KeepFiles makes Destroy leave the nodes' directories, which hold the logs.
+	KeepFiles bool
+	// Logger hears of deaths and restarts. Default: none.
+	Logger *slog.Logger
+}
+
+// Linux is the Engine that makes real nodes. Beyond Engine it is a Lookuper
+// and a Settler.
+type Linux struct {
+	cfg   Config
+	log   *slog.Logger
+	spawn *spawner
+
+	mu        sync.Mutex // guards all below
+	journal   *journal   // nil while there are no nodes
+	nodes     map[string]*linuxNode
+	processes map[processKey]*process
+	ending    bool // Destroy has begun: no process may start
+}
+
+// linuxNode is one node. It does not change but for what mu guards.
+type linuxNode struct {
+	name      string
+	namespace string // path that the namespace is bound at
+	dir       string
+	devices   map[string]*os.File
+
+	mu     sync.Mutex // guards:
+	sock   *socket    // opened at first use
+	ports  map[string]int32
+	names  map[int32]string
+	routes map[int]map[routeKey]Route // what SetRoutes made last, by protocol
+}
+
+var (
+	errClosed = errors.New("the node was destroyed")
+	_         = Engine((*Linux)(nil))
+	_         = Lookuper((*Linux)(nil))
+	_         = Settler((*Linux)(nil))
+)
+
+// NewLinux returns an engine without nodes. It touches nothing until Create.
+func NewLinux(cfg Config) (*Linux, error) {
+	dir, err := filepath.Abs(cfg.RunDir)
+	if cfg.RunDir == "" || err != nil {
+		return nil, errors.New("node: no run directory is given")
+	}
+	cfg.RunDir = dir
+	if cfg.Grace <= 0 {
+		cfg.Grace = 2 * time.Second
+	}
+	if cfg.ReadyWithin <= 0 {
+		cfg.ReadyWithin = 60 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Linux{
+		cfg:       cfg,
+		log:       cfg.Logger,
+		spawn:     newSpawner(),
+		nodes:     map[string]*linuxNode{},
+		processes: map[processKey]*process{},
+	}, nil
+}
+
+// Create implements Engine. It can be called once until Destroy.
+func (l *Linux) Create(ctx context.Context, specs []Spec) (err error) {
+	if err := Preflight(l.cfg, specs); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.journal != nil {
+		return fmt.Errorf("node: this engine has nodes in %s already; destroy them first", l.cfg.RunDir)
+	}
+	j, err := openJournal(l.cfg.RunDir, specs)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			l.close()
+			_ = teardown(j.dir, nil, l.cfg.Grace, false)
+			j.remove()
+			l.journal = nil
+		}
+	}()
+	l.journal, l.ending = j, false
+	if err := mountNamespaces(j.dir); err != nil {
+		return err
+	}
+	raiseNeighbourLimits(l.log, specs)
+	for i := range specs {
+		s := &specs[i]
+		n := &linuxNode{
+			name:      s.Name,
+			namespace: filepath.Join(j.dir, namespaceDir, s.Name),
+			dir:       filepath.Join(j.dir, nodeDir, s.Name),
+			devices:   make(map[string]*os.File, len(s.Ports)),
+			routes:    map[int]map[routeKey]Route{},
+		}
+		if err := os.Mkdir(n.dir, 0o755); err != nil {
+			return fmt.Errorf("node: %w", err)
+		}
+		l.nodes[s.Name] = n
+	}
+	return l.build(ctx, specs)
+}
+
+// build makes all namespaces on a few threads. More than the processors would
+// only wait for the kernel's one lock on network configuration.
+func (l *Linux) build(ctx context.Context, specs []Spec) error {
+	var (
+		next  atomic.Int64
+		group sync.WaitGroup
+		once  sync.Once
+		first error
+		stop  atomic.Bool
+	)
+	work := func() {
+		defer group.Done()
+		for !stop.Load() {
+			i := int(next.Add(1)) - 1
+			if i >= len(specs) {
+				return
+			}
+			s := &specs[i]
+			n := l.nodes[s.Name]
+			err := ctx.Err()
+			var files []*os.File
+			if err == nil {
+				files, err = build(s, n.namespace)
+			}
+			if err != nil {
+				once.Do(func() { first = fmt.Errorf("node %s: %w", s.Name, err) })
+				stop.Store(true)
+				return
+			}
+			for k, f := range files {
+				n.devices[s.Ports[k].Name] = f
+			}
+		}
+	}
+	for range min(4, runtime.NumCPU(), len(specs)) {
+		group.Add(1)
+		onThread(work)
+	}
+	group.Wait()
+	return first
+}
+
+// Device implements Engine.
+func (l *Linux) Device(node, port string) (*os.File, error) {
+	n, err := l.node(node)
+	if err != nil {
+		return nil, err
+	}
+	f, ok := n.devices[port]
+	if !ok {
+		return nil, fmt.Errorf("node %s: no port %s", node, port)
+	}
+	return f, nil
+}
+
+// Do implements Engine.
+func (l *Linux) Do(node string, f func() error) error {
+	n, err := l.node(node)
+	if err != nil {
+		return err
+	}
+	return within(n.namespace, f)
+}
+
+// Dir implements Engine.
+func (l *Linux) Dir(node string) string {
+	return filepath.Join(l.cfg.RunDir, nodeDir, node)
+}
+
+// Namespace is the path at which the node's network namespace is bound, for
+// tools that take one, such as nsenter --net=PATH.
+func (l *Linux) Namespace(node string) string {
+	return filepath.Join(l.cfg.RunDir, namespaceDir, node)
+}
+
+func (l *Linux) node(name string) (*linuxNode, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, ok := l.nodes[name]
+	if !ok {
+		return nil, fmt.Errorf("node %s: no such node", name)
+	}
+	return n, nil
+}
+
+// Destroy implements Engine. Whoever reads the devices' files must have
+// stopped before. The kernel takes the namespaces apart in the background.
+func (l *Linux) Destroy(ctx context.Context) error {
+	l.mu.Lock()
+	if l.journal == nil {
+		l.mu.Unlock()
+		return nil
+	}
+	l.ending = true
+	all := make([]*process, 0, len(l.processes))
+	for _, p := range l.processes {
+		all = append(all, p)
+	}
+	l.mu.Unlock()
+
+	for _, p := range all {
+		p.end()
+	}
+	for _, p := range all {
+		<-p.done // bounded: what ignores SIGTERM for the grace period is killed
+	}
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.journal == nil {
+		return nil
+	}
+	clear(l.processes)
+	l.close()
+	// Processes that left their group, and those of Exec.
+	err := teardown(l.journal.dir, nil, l.cfg.Grace, l.cfg.KeepFiles)
+	l.journal.remove()
+	l.journal = nil
+	return err
+}
+
+// close gives up all descriptors and threads that hold namespaces. mu is held.
+func (l *Linux) close() {
+	l.spawn.release()
+	for _, n := range l.nodes {
+		n.mu.Lock()
+		if n.sock != nil {
+			n.sock.close()
+		}
+		n.mu.Unlock()
+		for _, f := range n.devices {
+			_ = f.Close()
+		}
+	}
+	clear(l.nodes)
+}
+
+// mountNamespaces makes the place where namespaces are bound: a file system of
+// its own, so that one call unmounts all of them together, and private, so that
+// the bindings do not spread to other mount namespaces.
+func mountNamespaces(runDir string) error {
+	dir := filepath.Join(runDir, namespaceDir)
+	for _, d := range []string{dir, filepath.Join(runDir, nodeDir)} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return fmt.Errorf("node: %w", err)
+		}
+	}
+	if err := unix.Mount("orrery", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755"); err != nil {
+		return fmt.Errorf("node: mount a tmpfs on %s: %w", dir, err)
+	}
+	if err := unix.Mount("", dir, "", unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("node: make %s private: %w", dir, err)
+	}
+	return nil
+}

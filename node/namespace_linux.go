@@ -1,0 +1,236 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/tap"
+)
+
+// ownNamespace is the network namespace of the calling thread.
+const ownNamespace = "/proc/thread-self/ns/net"
+
+// onThread runs f on an operating system thread of its own that ends with f,
+// so that f may leave the thread in whatever namespace. It is never the
+// process's first thread: that one cannot end, and its namespace is what
+// others see as the process's.
+func onThread(f func()) {
+	go func() {
+		runtime.LockOSThread() // not unlocked: the thread ends with the goroutine
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return
+		}
+		taken := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			close(taken)
+			f()
+		}()
+		<-taken // only now may another goroutine have the first thread
+		runtime.UnlockOSThread()
+	}()
+}
+
+// enter puts the calling thread into the namespace bound at path.
+func enter(path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	err = unix.Setns(fd, unix.CLONE_NEWNET)
+	_ = unix.Close(fd)
+	if err != nil {
+		return &os.PathError{Op: "setns", Path: path, Err: err}
+	}
+	return nil
+}
+
+// within calls f on the calling goroutine's thread while that is in the
+// namespace bound at path.
+func within(path string, f func() error) error {
+	runtime.LockOSThread()
+	home, err := unix.Open(ownNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		runtime.UnlockOSThread()
+		return &os.PathError{Op: "open", Path: ownNamespace, Err: err}
+	}
+	defer func() {
+		// A thread that cannot go home stays locked, so that it ends with its
+		// goroutine instead of surprising another one.
+		if unix.Setns(home, unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
+		}
+		_ = unix.Close(home)
+	}()
+	if err := enter(path); err != nil {
+		return err
+	}
+	return f()
+}
+
+// setting is a sysctl of a namespace.
+type setting struct{ path, value string }
+
+// settings of a node's namespace. Those under "default" hold for devices made
+// afterwards.
+func settings(forward bool) []setting {
+	s := []setting{
+		{"ipv6/conf/all/disable_ipv6", "0"},
+		{"ipv6/conf/default/disable_ipv6", "0"},
+		// Addresses are derived, not generated, and unique by construction:
+		// duplicate address detection would only make them wait.
+		{"ipv6/conf/default/addr_gen_mode", "1"},
+		{"ipv6/conf/default/accept_dad", "0"},
+		{"ipv6/conf/default/accept_ra", "0"},
+		{"ipv6/conf/default/router_solicitations", "0"},
+		// A route whose device has no carrier is not used, at once and without
+		// any daemon's help: a static route's next choice takes over.
+		{"ipv6/conf/default/ignore_routes_with_linkdown", "1"},
+		{"ipv4/conf/all/ignore_routes_with_linkdown", "1"},
+		{"ipv4/conf/default/ignore_routes_with_linkdown", "1"},
+		{"ipv6/conf/all/keep_addr_on_down", "1"},
+		// The way back may differ from the way there.
+		{"ipv4/conf/all/rp_filter", "0"},
+		{"ipv4/conf/default/rp_filter", "0"},
+		{"ipv6/route/max_size", "1048576"},
+		// ping without privileges.
+		{"ipv4/ping_group_range", "0 2147483647"},
+	}
+	if forward {
+		s = append(s, setting{"ipv6/conf/all/forwarding", "1"}, setting{"ipv4/ip_forward", "1"})
+	}
+	return s
+}
+
+// write sets sysctls of the calling thread's namespace. One that this kernel
+// does not know is left out.
+func write(list []setting) error {
+	for _, s := range list {
+		path := "/proc/sys/net/" + s.path
+		fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return &os.PathError{Op: "open", Path: path, Err: err}
+		}
+		_, err = unix.Write(fd, []byte(s.value))
+		_ = unix.Close(fd)
+		if err != nil {
+			return &os.PathError{Op: "write " + s.value + " to", Path: path, Err: err}
+		}
+	}
+	return nil
+}
+
+// build makes a node's namespace, bound at path, and all that is in it. The
+// calling thread is in the namespace afterwards. On an error, files that were
+// opened are closed; the binding at path, if any, is the caller's to undo.
+func build(spec *Spec, path string) (files []*os.File, err error) {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return nil, fmt.Errorf("make a network namespace: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
+	if err != nil {
+		return nil, err
+	}
+	_ = f.Close()
+	if err := unix.Mount(ownNamespace, path, "", unix.MS_BIND, ""); err != nil {
+		return nil, fmt.Errorf("bind the network namespace to %s: %w", path, err)
+	}
+	if err := write(settings(spec.Forward)); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			for _, f := range files {
+				_ = f.Close()
+			}
+			files = nil
+		}
+	}()
+	for _, p := range spec.Ports {
+		f, err := tap.Create(p.Name)
+		if err != nil {
+			return files, err
+		}
+		files = append(files, f)
+	}
+	return files, configure(spec)
+}
+
+// configure switches devices on and gives addresses, in one exchange.
+func configure(spec *Spec) error {
+	s, err := newSocket()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	var b batch
+	var what []string // what each request is for
+	index := func(name string) (int32, error) {
+		ifr, err := unix.NewIfreq(name)
+		if err != nil {
+			return 0, err
+		}
+		if err := unix.IoctlIfreq(s.fd, unix.SIOCGIFINDEX, ifr); err != nil {
+			return 0, fmt.Errorf("find device %s: %w", name, err)
+		}
+		return int32(ifr.Uint32()), nil
+	}
+	addresses := func(name string, index int32, list []netip.Prefix) {
+		for _, p := range list {
+			b.address(index, p)
+			what = append(what, fmt.Sprintf("give %s the address %s", name, p))
+		}
+	}
+	lo, err := index("lo")
+	if err != nil {
+		return err
+	}
+	b.setUp(lo, [6]byte{}, 0)
+	what = append(what, "switch lo on")
+	addresses("lo", lo, spec.Loopback)
+	for _, p := range spec.Ports {
+		i, err := index(p.Name)
+		if err != nil {
+			return err
+		}
+		b.setUp(i, p.MAC, p.MTU)
+		what = append(what, fmt.Sprintf("switch %s on with MTU %d", p.Name, p.MTU))
+		addresses(p.Name, i, p.Addresses)
+	}
+	if err := s.do(&b, func(i int, e unix.Errno) error { return fmt.Errorf("%s: %w", what[i], e) }); err != nil {
+		return err
+	}
+	for _, p := range spec.Ports { // else they seem to run for up to a second
+		if _, err := settle(s.fd, p.Name); err != nil {
+			return fmt.Errorf("state of %s: %w", p.Name, err)
+		}
+	}
+	return nil
+}
+
+// address adds the request that gives a device an address.
+func (b *batch) address(index int32, p netip.Prefix) {
+	m := unix.IfAddrmsg{Family: unix.AF_INET6, Prefixlen: uint8(p.Bits()), Index: uint32(index)}
+	if p.Addr().Is4() {
+		m.Family = unix.AF_INET
+	}
+	if p.Addr().IsLinkLocalUnicast() {
+		m.Scope = unix.RT_SCOPE_LINK
+	}
+	b.add(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, bytesOf(&m))
+	a := p.Addr().AsSlice()
+	if p.Addr().Is4() {
+		b.attr(unix.IFA_LOCAL, a)
+	}
+	b.attr(unix.IFA_ADDRESS, a)
+	b.attr32(unix.IFA_FLAGS, unix.IFA_F_NODAD|unix.IFA_F_PERMANENT)
+}

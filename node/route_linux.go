@@ -1,0 +1,381 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// metricDefault6 is what the kernel makes of an IPv6 route's metric 0.
+const metricDefault6 = 1024
+
+// routeKey is what the kernel tells routes of one table apart by.
+type routeKey struct {
+	prefix netip.Prefix
+	metric int
+}
+
+// routing returns the node's routing socket with the node's lock held; the
+// caller unlocks.
+func (n *linuxNode) routing() (*socket, error) {
+	n.mu.Lock()
+	if n.sock != nil {
+		return n.sock, nil
+	}
+	err := within(n.namespace, func() (err error) {
+		n.sock, err = newSocket()
+		return err
+	})
+	if err == nil {
+		n.ports, n.names, err = n.sock.links()
+	}
+	if err != nil {
+		if n.sock != nil {
+			n.sock.close()
+			n.sock = nil
+		}
+		n.mu.Unlock()
+		return nil, fmt.Errorf("node %s: %w", n.name, err)
+	}
+	return n.sock, nil
+}
+
+// Routes implements Engine. They are ordered by prefix, metric and port; a
+// route with several next hops is listed once for each.
+func (l *Linux) Routes(ctx context.Context, node string) ([]Route, error) {
+	n, err := l.node(node)
+	if err != nil {
+		return nil, err
+	}
+	s, err := n.routing()
+	if err != nil {
+		return nil, err
+	}
+	defer n.mu.Unlock()
+	list, err := n.dump(s)
+	if err != nil {
+		return nil, fmt.Errorf("node %s: %w", node, err)
+	}
+	return list, ctx.Err()
+}
+
+// dump reads the main tables of both families. n.mu is held.
+func (n *linuxNode) dump(s *socket) ([]Route, error) {
+	var list []Route
+	for _, family := range []uint8{unix.AF_INET6, unix.AF_INET} {
+		h := unix.RtMsg{Family: family, Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST}
+		err := s.ask(unix.RTM_GETROUTE, true, bytesOf(&h), nil, func(m message) error {
+			r, err := parseRoute(m)
+			if err != nil || r.table != unix.RT_TABLE_MAIN || r.typ != unix.RTN_UNICAST || r.flags&unix.RTM_F_CLONED != 0 {
+				return err
+			}
+			for _, hop := range r.hops {
+				list = append(list, Route{
+					Prefix: r.prefix, Via: hop.via, Port: n.portName(hop.index),
+					Metric: r.metric, Protocol: int(r.protocol),
+				})
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, unix.ENOENT) { // no table yet
+			return nil, fmt.Errorf("read routes: %w", err)
+		}
+	}
+	slices.SortFunc(list, func(a, b Route) int {
+		return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()),
+			cmp.Compare(a.Metric, b.Metric), cmp.Compare(a.Port, b.Port))
+	})
+	return list, nil
+}
+
+func (n *linuxNode) portName(index int32) string {
+	if name, ok := n.names[index]; ok {
+		return name
+	}
+	return fmt.Sprintf("if%d", index)
+}
+
+// SetRoutes implements Engine. What the engine set last is remembered, so that
+// only the first call for a protocol reads the node's table: nobody else is
+// expected to change routes of the same protocol number.
+func (l *Linux) SetRoutes(ctx context.Context, node string, protocol int, routes []Route) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if protocol <= unix.RTPROT_STATIC || protocol > 255 {
+		return fmt.Errorf("node %s: routing protocol number %d is outside of %d … 255", node, protocol, unix.RTPROT_STATIC+1)
+	}
+	n, err := l.node(node)
+	if err != nil {
+		return err
+	}
+	want := make(map[routeKey]Route, len(routes))
+	for _, r := range routes {
+		r.Protocol = protocol
+		r.Prefix = r.Prefix.Masked()
+		if r.Metric == 0 && r.Prefix.Addr().Is6() {
+			r.Metric = metricDefault6
+		}
+		key := routeKey{r.Prefix, r.Metric}
+		if _, twice := want[key]; twice || !r.Prefix.IsValid() {
+			return fmt.Errorf("node %s: route to %s with metric %d is invalid or given twice", node, r.Prefix, r.Metric)
+		}
+		want[key] = r
+	}
+	s, err := n.routing()
+	if err != nil {
+		return err
+	}
+	defer n.mu.Unlock()
+	have, known := n.routes[protocol]
+	if !known {
+		list, err := n.dump(s)
+		if err != nil {
+			return fmt.Errorf("node %s: %w", node, err)
+		}
+		have = map[routeKey]Route{}
+		for _, r := range list {
+			if r.Protocol == protocol {
+				have[routeKey{r.Prefix, r.Metric}] = r
+			}
+		}
+	}
+	if err := n.change(s, have, want); err != nil {
+		delete(n.routes, protocol) // unknown now: read again next time
+		return fmt.Errorf("node %s: %w", node, err)
+	}
+	n.routes[protocol] = want
+	return nil
+}
+
+// change makes a table that has some routes have others. New ones come before
+// old ones go, so that no packet falls between.
+func (n *linuxNode) change(s *socket, have, want map[routeKey]Route) error {
+	var b batch
+	var list []Route
+	for key, r := range want {
+		if have[key] != r {
+			if err := n.addRoute(&b, r, unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE); err != nil {
+				return err
+			}
+			list = append(list, r)
+		}
+	}
+	added := len(list)
+	for key, r := range have {
+		if _, still := want[key]; !still {
+			if err := n.addRoute(&b, r, unix.RTM_DELROUTE, 0); err != nil {
+				return err
+			}
+			list = append(list, r)
+		}
+	}
+	return s.do(&b, func(i int, e unix.Errno) error {
+		if i >= added && e == unix.ESRCH {
+			return nil // gone already
+		}
+		return fmt.Errorf("set route %s via %s on %s: %w", list[i].Prefix, list[i].Via, list[i].Port, e)
+	})
+}
+
+func (n *linuxNode) addRoute(b *batch, r Route, typ, flags uint16) error {
+	index, ok := n.ports[r.Port]
+	if !ok {
+		return fmt.Errorf("route to %s: no port %q", r.Prefix, r.Port)
+	}
+	h := unix.RtMsg{
+		Family: unix.AF_INET6, Dst_len: uint8(r.Prefix.Bits()),
+		Table: unix.RT_TABLE_MAIN, Protocol: uint8(r.Protocol), Type: unix.RTN_UNICAST,
+	}
+	four := r.Prefix.Addr().Is4()
+	if four {
+		h.Family = unix.AF_INET
+		if !r.Via.IsValid() {
+			h.Scope = unix.RT_SCOPE_LINK
+		}
+	}
+	b.add(typ, flags, bytesOf(&h))
+	b.attr(unix.RTA_DST, r.Prefix.Addr().AsSlice())
+	b.attr32(unix.RTA_OIF, uint32(index))
+	b.attr32(unix.RTA_PRIORITY, uint32(r.Metric))
+	switch {
+	case !r.Via.IsValid():
+	case four && r.Via.Is6(): // an IPv4 route over an IPv6 next hop (Linux 5.2)
+		via := binary.NativeEndian.AppendUint16(nil, unix.AF_INET6)
+		b.attr(unix.RTA_VIA, append(via, r.Via.AsSlice()...))
+	default:
+		b.attr(unix.RTA_GATEWAY, r.Via.AsSlice())
+	}
+	return nil
+}
+
+// Lookup implements Lookuper.
+func (l *Linux) Lookup(ctx context.Context, node string, dst netip.Addr) (Route, error) {
+	return l.LookupFrom(ctx, node, netip.Addr{}, dst)
+}
+
+// LookupFrom implements Lookuper.
+func (l *Linux) LookupFrom(ctx context.Context, node string, src, dst netip.Addr) (Route, error) {
+	if err := ctx.Err(); err != nil {
+		return Route{}, err
+	}
+	n, err := l.node(node)
+	if err != nil {
+		return Route{}, err
+	}
+	s, err := n.routing()
+	if err != nil {
+		return Route{}, err
+	}
+	defer n.mu.Unlock()
+	h := unix.RtMsg{Family: unix.AF_INET6, Dst_len: uint8(dst.BitLen())}
+	if dst.Is4() {
+		h.Family = unix.AF_INET
+	}
+	if src.IsValid() {
+		h.Src_len = uint8(src.BitLen())
+	}
+	var r route
+	err = s.ask(unix.RTM_GETROUTE, false, bytesOf(&h), func(b *batch) {
+		b.attr(unix.RTA_DST, dst.AsSlice())
+		if src.IsValid() {
+			b.attr(unix.RTA_SRC, src.AsSlice())
+		}
+	}, func(m message) (err error) {
+		r, err = parseRoute(m)
+		return err
+	})
+	switch {
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ESRCH):
+		return Route{}, fmt.Errorf("node %s: %s: %w", node, dst, ErrUnreachable)
+	case err != nil:
+		return Route{}, fmt.Errorf("node %s: look up %s: %w", node, dst, err)
+	case r.typ == unix.RTN_LOCAL:
+		return Route{Prefix: netip.PrefixFrom(dst, dst.BitLen()), Port: "lo", Metric: r.metric, Protocol: int(r.protocol)}, nil
+	case r.typ != unix.RTN_UNICAST || len(r.hops) == 0:
+		return Route{}, fmt.Errorf("node %s: %s: %w", node, dst, ErrUnreachable)
+	}
+	return Route{
+		Prefix: netip.PrefixFrom(dst, dst.BitLen()), Via: r.hops[0].via, Port: n.portName(r.hops[0].index),
+		Metric: r.metric, Protocol: int(r.protocol),
+	}, nil
+}
+
+// route is a message of type RTM_NEWROUTE.
+type route struct {
+	prefix        netip.Prefix
+	table         uint32
+	typ, protocol uint8
+	flags         uint32
+	metric        int
+	hops          []hop
+}
+
+type hop struct {
+	via   netip.Addr
+	index int32
+}
+
+// parseRoute reads an RTM_NEWROUTE (rtnetlink(7)). Messages of other types and
+// families give a route of type 0.
+func parseRoute(m message) (route, error) {
+	if m.typ != unix.RTM_NEWROUTE || len(m.data) < unix.SizeofRtMsg {
+		return route{}, nil
+	}
+	d := m.data
+	r := route{table: uint32(d[4]), protocol: d[5], typ: d[7], flags: binary.NativeEndian.Uint32(d[8:])}
+	bits := int(d[1])
+	var dst netip.Addr
+	switch d[0] {
+	case unix.AF_INET:
+		dst = netip.IPv4Unspecified()
+	case unix.AF_INET6:
+		dst = netip.IPv6Unspecified()
+	default:
+		return route{}, nil
+	}
+	var one hop
+	err := parseAttrs(d[unix.SizeofRtMsg:], func(typ uint16, data []byte) error {
+		switch typ {
+		case unix.RTA_DST:
+			a, ok := netip.AddrFromSlice(data)
+			if !ok || a.BitLen() != dst.BitLen() {
+				return errMalformed
+			}
+			dst = a
+		case unix.RTA_TABLE, unix.RTA_PRIORITY:
+			if len(data) < 4 {
+				return errMalformed
+			}
+			v := binary.NativeEndian.Uint32(data)
+			if typ == unix.RTA_TABLE {
+				r.table = v
+			} else {
+				r.metric = int(v)
+			}
+		case unix.RTA_MULTIPATH:
+			return parseHops(data, &r.hops)
+		default:
+			return one.attr(typ, data)
+		}
+		return nil
+	})
+	if err != nil {
+		return route{}, err
+	}
+	if r.prefix, err = dst.Prefix(bits); err != nil {
+		return route{}, errMalformed
+	}
+	if len(r.hops) == 0 && one.index != 0 {
+		r.hops = []hop{one}
+	}
+	return r, nil
+}
+
+// attr reads an attribute that says something of a next hop.
+func (h *hop) attr(typ uint16, data []byte) error {
+	switch typ {
+	case unix.RTA_OIF:
+		if len(data) < 4 {
+			return errMalformed
+		}
+		h.index = int32(binary.NativeEndian.Uint32(data))
+	case unix.RTA_VIA: // struct rtvia: a family before the address
+		if len(data) < 2 {
+			return errMalformed
+		}
+		data = data[2:]
+		fallthrough
+	case unix.RTA_GATEWAY:
+		a, ok := netip.AddrFromSlice(data)
+		if !ok {
+			return errMalformed
+		}
+		h.via = a
+	}
+	return nil
+}
+
+// parseHops reads the value of RTA_MULTIPATH: struct rtnexthop, each followed
+// by its attributes.
+func parseHops(b []byte, hops *[]hop) error {
+	for len(b) >= unix.SizeofRtNexthop {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < unix.SizeofRtNexthop || n > len(b) {
+			return errMalformed
+		}
+		h := hop{index: int32(binary.NativeEndian.Uint32(b[4:]))}
+		if err := parseAttrs(b[unix.SizeofRtNexthop:n], h.attr); err != nil {
+			return err
+		}
+		*hops = append(*hops, h)
+		b = b[min(align(n), len(b)):]
+	}
+	return nil
+}
