@@ -30,7 +30,9 @@ func (h Horizon) Look(target Vec) Look {
 	e, n, u := d.Dot(h.East), d.Dot(h.North), d.Dot(h.Up)
 	azimuth := math.Atan2(e, n)
 	if azimuth < 0 {
-		azimuth += 2 * math.Pi
+		if azimuth += 2 * math.Pi; azimuth == 2*math.Pi { // a rounding error west of north
+			azimuth = 0
+		}
 	}
 	return Look{
 		Azimuth:   azimuth,
