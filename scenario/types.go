@@ -12,17 +12,19 @@ const (
 // Scenario is a moving network: a pure function from time to topology, and
 // the software that its nodes run.
 type Scenario struct {
-	APIVersion string   `json:"apiVersion"`
-	Kind       string   `json:"kind"`
+	APIVersion string   `json:"apiVersion" enum:"orrery.dev/v1alpha1"`
+	Kind       string   `json:"kind" enum:"Scenario"`
 	Metadata   Metadata `json:"metadata"`
 	Spec       Spec     `json:"spec"`
+
+	source *source // where it was read from, nil for none
 }
 
 // Metadata names the scenario. Further Kubernetes metadata is accepted and
 // ignored by the native engine.
 type Metadata struct {
 	// Name is a DNS label: lower-case letters, digits and '-', 63 at most.
-	Name        string            `json:"name"`
+	Name        string            `json:"name" format:"label"`
 	Namespace   string            `json:"namespace,omitempty"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
@@ -35,11 +37,11 @@ type Spec struct {
 	// there are none, so that a file always means the same sky.
 	Epoch *time.Time `json:"epoch,omitempty"`
 	// Duration is how long the scenario runs; 0 or absent means until stopped.
-	Duration Duration `json:"duration,omitempty"`
+	Duration Duration `json:"duration,omitempty" min:"0s"`
 	// Speed is orbital seconds per real second. Default 1.
-	Speed float64 `json:"speed,omitempty"`
+	Speed float64 `json:"speed,omitempty" default:"1" above:"0" max:"100000"`
 	// Seed of everything that is random. Default 1.
-	Seed uint64 `json:"seed,omitempty"`
+	Seed uint64 `json:"seed,omitempty" default:"1" min:"1"`
 
 	Constellations []Constellation `json:"constellations,omitempty"`
 	Stations       []Station       `json:"stations,omitempty"`
@@ -48,7 +50,7 @@ type Spec struct {
 	// GroundLinks join stations and satellites.
 	GroundLinks []GroundLink `json:"groundLinks,omitempty"`
 	// Network holds addressing and interface settings for all nodes.
-	Network Network `json:"network,omitempty"`
+	Network Network `json:"network,omitzero"`
 	// Routing says which nodes run which protocol; a node takes the first
 	// entry that matches it, and none if none does.
 	Routing []Routing `json:"routing,omitempty"`
@@ -62,7 +64,7 @@ type Constellation struct {
 	// Name begins the names of its satellites: "sat" gives sat-p01s03 (plane 1,
 	// slot 3, counted from 1) for Walker; explicit elements are named sat-NAME,
 	// satellites of a file sat-CATALOGUENUMBER.
-	Name     string     `json:"name"`
+	Name     string     `json:"name" format:"label"`
 	Walker   *Walker    `json:"walker,omitempty"`
 	Elements []Element  `json:"elements,omitempty"`
 	File     *OrbitFile `json:"file,omitempty"`
@@ -70,42 +72,42 @@ type Constellation struct {
 	Links *ISL `json:"links,omitempty"`
 	// GroundPorts is how many stations a satellite can serve at once. Default 1
 	// if a ground link names the constellation, else 0.
-	GroundPorts *int `json:"groundPorts,omitempty"`
+	GroundPorts *int `json:"groundPorts,omitempty" min:"0" max:"64"`
 }
 
 // Walker is a constellation in Walker's notation i:t/p/f (J. G. Walker, 1984).
 type Walker struct {
 	// Pattern is "delta" (planes spread over 360 deg) or "star" (over 180 deg).
-	Pattern            string `json:"pattern"`
-	Planes             int    `json:"planes"`
-	SatellitesPerPlane int    `json:"satellitesPerPlane"`
+	Pattern            string `json:"pattern" enum:"delta,star"`
+	Planes             int    `json:"planes" min:"1" max:"100000"`
+	SatellitesPerPlane int    `json:"satellitesPerPlane" min:"1" max:"100000"`
 	// Phasing is Walker's f, 0 … planes-1: satellites in neighbouring planes are
 	// shifted by f·360°/t. Fractions are allowed (Iridium's half spacing is
 	// f = planes/2). Default 0.
-	Phasing     float64  `json:"phasing,omitempty"`
-	Inclination Angle    `json:"inclination"`
-	Altitude    Distance `json:"altitude"`
+	Phasing     float64  `json:"phasing,omitempty" min:"0"`
+	Inclination Angle    `json:"inclination" min:"0deg" max:"180deg"`
+	Altitude    Distance `json:"altitude" min:"100km" max:"1000000km"`
 	// RAANSpread is the arc over which the planes' nodes are spread. Default
 	// 360 deg for delta, 180 deg for star.
-	RAANSpread *Angle `json:"raanSpread,omitempty"`
+	RAANSpread *Angle `json:"raanSpread,omitempty" above:"0deg" max:"360deg"`
 	// RAANOffset is the right ascension of the first plane. Default 0.
-	RAANOffset Angle `json:"raanOffset,omitempty"`
+	RAANOffset Angle `json:"raanOffset,omitempty" min:"-360deg" max:"360deg"`
 	// AnomalyOffset is the argument of latitude of the first satellite.
-	AnomalyOffset Angle `json:"anomalyOffset,omitempty"`
+	AnomalyOffset Angle `json:"anomalyOffset,omitempty" min:"-360deg" max:"360deg"`
 }
 
 // Element is one satellite by its mean Kepler elements at the scenario's epoch.
 type Element struct {
-	Name string `json:"name"`
+	Name string `json:"name" format:"label"`
 	// Exactly one of Altitude (of a circular or mean orbit above 6378.137 km)
 	// and SemiMajorAxis.
-	Altitude          *Distance `json:"altitude,omitempty"`
-	SemiMajorAxis     *Distance `json:"semiMajorAxis,omitempty"`
-	Eccentricity      float64   `json:"eccentricity,omitempty"`
-	Inclination       Angle     `json:"inclination"`
-	RAAN              Angle     `json:"raan,omitempty"`
-	ArgumentOfPerigee Angle     `json:"argumentOfPerigee,omitempty"`
-	MeanAnomaly       Angle     `json:"meanAnomaly,omitempty"`
+	Altitude          *Distance `json:"altitude,omitempty" min:"100km" max:"1000000km"`
+	SemiMajorAxis     *Distance `json:"semiMajorAxis,omitempty" min:"6478.137km" max:"1006378.137km"`
+	Eccentricity      float64   `json:"eccentricity,omitempty" min:"0" below:"1"`
+	Inclination       Angle     `json:"inclination" min:"0deg" max:"180deg"`
+	RAAN              Angle     `json:"raan,omitempty" min:"-360deg" max:"360deg"`
+	ArgumentOfPerigee Angle     `json:"argumentOfPerigee,omitempty" min:"-360deg" max:"360deg"`
+	MeanAnomaly       Angle     `json:"meanAnomaly,omitempty" min:"-360deg" max:"360deg"`
 }
 
 // OrbitFile is a file of real elements.
@@ -113,33 +115,33 @@ type OrbitFile struct {
 	// Path is relative to the scenario file.
 	Path string `json:"path"`
 	// Format is tle, omm-json, omm-csv, omm-xml, omm-kvn; absent: found by content.
-	Format string  `json:"format,omitempty"`
+	Format string  `json:"format,omitempty" enum:"tle,omm-json,omm-csv,omm-xml,omm-kvn"`
 	Select *Select `json:"select,omitempty"`
 }
 
 // Select keeps the satellites of a file that meet all that is given.
 type Select struct {
 	// Names are shell patterns ("ONEWEB-*"), case-insensitive; any may match.
-	Names []string `json:"names,omitempty"`
+	Names []string `json:"names,omitempty" count:"1.."`
 	// Numbers are catalogue numbers.
-	Numbers []int `json:"numbers,omitempty"`
+	Numbers []int `json:"numbers,omitempty" count:"1.." min:"1" max:"999999999"`
 	// Inclination and Altitude (mean, above 6378.135 km) bound a shell.
 	Inclination *AngleRange    `json:"inclination,omitempty"`
 	Altitude    *DistanceRange `json:"altitude,omitempty"`
 	// Count keeps the first so many after all else, in order of the file.
-	Count int `json:"count,omitempty"`
+	Count int `json:"count,omitempty" min:"1"`
 }
 
 // AngleRange is a closed interval; an absent bound is open.
 type AngleRange struct {
-	Min *Angle `json:"min,omitempty"`
-	Max *Angle `json:"max,omitempty"`
+	Min *Angle `json:"min,omitempty" min:"0deg" max:"180deg"`
+	Max *Angle `json:"max,omitempty" min:"0deg" max:"180deg"`
 }
 
 // DistanceRange is a closed interval; an absent bound is open.
 type DistanceRange struct {
-	Min *Distance `json:"min,omitempty"`
-	Max *Distance `json:"max,omitempty"`
+	Min *Distance `json:"min,omitempty" min:"0km"`
+	Max *Distance `json:"max,omitempty" min:"0km"`
 }
 
 // ISL says how satellites of one constellation are linked.
@@ -152,96 +154,96 @@ type ISL struct {
 	//   explicit the pairs of Pairs, whenever they are in view.
 	// grid and ring need planes: Walker, or a file, whose planes are found
 	// from the nodes of its orbits.
-	Pattern string `json:"pattern"`
+	Pattern string `json:"pattern" enum:"none,ring,grid,nearest,explicit"`
 	// Seam of a grid: "open" leaves out the links between the first and the last
 	// plane (where a star's planes counter-rotate), "closed" has them. Default:
 	// open for star, closed for delta.
-	Seam string `json:"seam,omitempty"`
+	Seam string `json:"seam,omitempty" enum:"open,closed"`
 	// Ports per satellite for nearest. Default 4.
-	Ports int `json:"ports,omitempty"`
+	Ports int `json:"ports,omitempty" min:"1" max:"64"`
 	// Pairs of satellite names for explicit.
-	Pairs [][2]string `json:"pairs,omitempty"`
+	Pairs [][2]string `json:"pairs,omitempty" count:"1.."`
 	// Interval of nearest: at its multiples satellites with a free port seek
 	// partners and may change to better ones. Default 10 s.
-	Interval Duration `json:"interval,omitempty"`
+	Interval Duration `json:"interval,omitempty" min:"100ms"`
 	// Hysteresis of nearest: a new neighbour must be nearer than the present
 	// one by this. Default 0.
-	Hysteresis Distance `json:"hysteresis,omitempty"`
+	Hysteresis Distance `json:"hysteresis,omitempty" min:"0km"`
 	Limits     `json:",inline"`
 	// Properties of each link.
-	Properties Properties `json:"properties,omitempty"`
+	Properties Properties `json:"properties,omitzero"`
 }
 
 // Limits end a contact between satellites where they are exceeded.
 type Limits struct {
 	// MaxRange between the two ends. Absent: no limit.
-	MaxRange Distance `json:"maxRange,omitempty"`
+	MaxRange Distance `json:"maxRange,omitempty" above:"0km"`
 	// MinGrazingAltitude is how high the line of sight must stay above the
 	// spherical Earth (6378.137 km). Default 80 km.
-	MinGrazingAltitude *Distance `json:"minGrazingAltitude,omitempty"`
+	MinGrazingAltitude *Distance `json:"minGrazingAltitude,omitempty" default:"80km" min:"0km" max:"2000km"`
 	// MaxLatitude is the polar cut-off: links between planes are off while
 	// either end's geocentric latitude is beyond it. Absent: no cut-off.
-	MaxLatitude *Angle `json:"maxLatitude,omitempty"`
+	MaxLatitude *Angle `json:"maxLatitude,omitempty" min:"0deg" max:"90deg"`
 	// Acquisition is how long pointing takes, from the instant of mutual view
 	// until the link carries frames. Default 0.
-	Acquisition Duration `json:"acquisition,omitempty"`
+	Acquisition Duration `json:"acquisition,omitempty" min:"0s" max:"1h"`
 }
 
 // InterLink joins two constellations.
 type InterLink struct {
-	Name string `json:"name"`
+	Name string `json:"name" format:"label"`
 	// Between are two constellations; each satellite of the first seeks a
 	// partner in the second.
 	Between [2]string `json:"between"`
 	// Pattern is "nearest".
-	Pattern string `json:"pattern,omitempty"`
+	Pattern string `json:"pattern,omitempty" default:"nearest" enum:"nearest"`
 	// Ports on each satellite of the first (default 1) and the second (default 4).
-	Ports []int `json:"ports,omitempty"`
+	Ports []int `json:"ports,omitempty" count:"2" min:"1" max:"64"`
 	// Interval and Hysteresis as in ISL.
-	Interval   Duration `json:"interval,omitempty"`
-	Hysteresis Distance `json:"hysteresis,omitempty"`
+	Interval   Duration `json:"interval,omitempty" default:"10s" min:"100ms"`
+	Hysteresis Distance `json:"hysteresis,omitempty" min:"0km"`
 	Limits     `json:",inline"`
-	Properties Properties `json:"properties,omitempty"`
+	Properties Properties `json:"properties,omitzero"`
 }
 
 // Station is a node on or near the surface: a fixed position, or waypoints.
 type Station struct {
-	Name     string    `json:"name"`
+	Name     string    `json:"name" format:"label"`
 	Position *Position `json:"position,omitempty"`
 	// Waypoints in order of time; between two the station moves along the great
 	// circle at constant speed. Before the first and after the last it rests,
 	// unless Loop.
-	Waypoints []Waypoint `json:"waypoints,omitempty"`
+	Waypoints []Waypoint `json:"waypoints,omitempty" count:"2.."`
 	// Loop starts again at the first waypoint after the last.
 	Loop bool `json:"loop,omitempty"`
 }
 
 // Position is geodetic, WGS-84.
 type Position struct {
-	Lat    Angle    `json:"lat"`
-	Lon    Angle    `json:"lon"`
-	Height Distance `json:"height,omitempty"`
+	Lat    Angle    `json:"lat" min:"-90deg" max:"90deg"`
+	Lon    Angle    `json:"lon" min:"-180deg" max:"180deg"`
+	Height Distance `json:"height,omitempty" min:"-1km" max:"100km"`
 }
 
 // Waypoint is a position at a scenario time.
 type Waypoint struct {
-	At       Duration `json:"at"`
+	At       Duration `json:"at" min:"0s"`
 	Position `json:",inline"`
 }
 
 // GroundLink says which stations talk to which satellites, and how they choose.
 type GroundLink struct {
-	Name string `json:"name"`
+	Name string `json:"name" format:"label"`
 	// Stations are shell patterns of names. Default: all.
 	Stations []string `json:"stations,omitempty"`
 	// Constellations by name. Default: all.
 	Constellations []string `json:"constellations,omitempty"`
 	// MinElevation above the station's horizon (geodetic vertical).
-	MinElevation Angle `json:"minElevation"`
+	MinElevation Angle `json:"minElevation" min:"-10deg" max:"90deg"`
 	// MaxRange. Absent: no limit.
-	MaxRange Distance `json:"maxRange,omitempty"`
+	MaxRange Distance `json:"maxRange,omitempty" above:"0km"`
 	// Antennas per station. Default 1.
-	Antennas int `json:"antennas,omitempty"`
+	Antennas int `json:"antennas,omitempty" default:"1" min:"1" max:"64"`
 	// Policy by which a free antenna chooses among satellites in view with a
 	// free ground port:
 	//   highest  the highest elevation, changing whenever another is higher by
@@ -250,29 +252,29 @@ type GroundLink struct {
 	//   sticky   the highest, kept until it sets below MinElevation+Hysteresis or
 	//            is lost.
 	// Default sticky.
-	Policy     string `json:"policy,omitempty"`
-	Hysteresis Angle  `json:"hysteresis,omitempty"`
+	Policy     string `json:"policy,omitempty" default:"sticky" enum:"highest,longest,sticky"`
+	Hysteresis Angle  `json:"hysteresis,omitempty" min:"0deg" max:"90deg"`
 	// Interval fixes decision instants to its multiples (Starlink: 15s). Absent:
 	// decisions are made when a satellite rises or sets, and, for highest, each 10 s.
-	Interval Duration `json:"interval,omitempty"`
+	Interval Duration `json:"interval,omitempty" min:"100ms"`
 	// MakeBeforeBreak takes up the next satellite this long before the present
 	// one is left, where a second antenna is free. 0: break before make.
-	MakeBeforeBreak Duration `json:"makeBeforeBreak,omitempty"`
+	MakeBeforeBreak Duration `json:"makeBeforeBreak,omitempty" min:"0s" max:"1h"`
 	// Acquisition as in Limits.
-	Acquisition Duration   `json:"acquisition,omitempty"`
-	Properties  Properties `json:"properties,omitempty"`
+	Acquisition Duration   `json:"acquisition,omitempty" min:"0s" max:"1h"`
+	Properties  Properties `json:"properties,omitzero"`
 }
 
 // Properties of a link, alike in both directions.
 type Properties struct {
 	// Rate of the link. Absent: not limited by the emulator.
-	Rate Rate `json:"rate,omitempty"`
+	Rate Rate `json:"rate,omitempty" above:"0bit" max:"1000Tbit"`
 	// Queue in front of the link, drop-tail. Default: 50 ms at Rate, at least 64 kB.
-	Queue Size `json:"queue,omitempty"`
+	Queue Size `json:"queue,omitempty" min:"1B"`
 	// Loss of frames on the way.
 	Loss *Loss `json:"loss,omitempty"`
 	// ExtraDelay is added to the geometric delay (processing, coding).
-	ExtraDelay Duration `json:"extraDelay,omitempty"`
+	ExtraDelay Duration `json:"extraDelay,omitempty" min:"0s" max:"1h"`
 	// Table makes rate, loss and extra delay depend on geometry.
 	Table *Table `json:"table,omitempty"`
 	// Silent keeps the carrier up when the contact ends, so that daemons must
@@ -295,24 +297,24 @@ type GilbertElliott struct {
 	BadToGood Fraction `json:"badToGood"`
 	// LossGood and LossBad are the loss probabilities in each state. Default 0 and 1.
 	LossGood Fraction  `json:"lossGood,omitempty"`
-	LossBad  *Fraction `json:"lossBad,omitempty"`
+	LossBad  *Fraction `json:"lossBad,omitempty" default:"1"`
 }
 
 // Table gives properties at elevations or ranges, interpolated linearly between
 // its rows and constant outside of them.
 type Table struct {
 	// By is "elevation" (ground links) or "range".
-	By   string     `json:"by"`
-	Rows []TableRow `json:"rows"`
+	By   string     `json:"by" enum:"elevation,range"`
+	Rows []TableRow `json:"rows" count:"1.."`
 }
 
 // TableRow is one row; what it leaves out is as in Properties.
 type TableRow struct {
-	Elevation  *Angle    `json:"elevation,omitempty"`
-	Range      *Distance `json:"range,omitempty"`
-	Rate       *Rate     `json:"rate,omitempty"`
+	Elevation  *Angle    `json:"elevation,omitempty" min:"-90deg" max:"90deg"`
+	Range      *Distance `json:"range,omitempty" min:"0km"`
+	Rate       *Rate     `json:"rate,omitempty" above:"0bit" max:"1000Tbit"`
 	Loss       *Fraction `json:"loss,omitempty"`
-	ExtraDelay *Duration `json:"extraDelay,omitempty"`
+	ExtraDelay *Duration `json:"extraDelay,omitempty" min:"0s" max:"1h"`
 }
 
 // Network holds what is common to all nodes' interfaces.
@@ -320,9 +322,9 @@ type Network struct {
 	// IPv4 gives every node an IPv4 loopback besides IPv6. Default false.
 	IPv4 bool `json:"ipv4,omitempty"`
 	// Prefix of the loopbacks, a /32 of unique local space. Default fd00::/32.
-	Prefix string `json:"prefix,omitempty"`
+	Prefix string `json:"prefix,omitempty" default:"fd00::/32"`
 	// MTU of every port. Default 1500.
-	MTU int `json:"mtu,omitempty"`
+	MTU int `json:"mtu,omitempty" default:"1500" min:"1280" max:"65521"`
 }
 
 // Routing is what a group of nodes runs.
@@ -330,14 +332,14 @@ type Routing struct {
 	// Nodes are shell patterns of node names. Default: all.
 	Nodes []string `json:"nodes,omitempty"`
 	// Protocol: isis, ospf3, ospf2, bgp, static, oracle, none.
-	Protocol string `json:"protocol"`
+	Protocol string `json:"protocol" enum:"isis,ospf3,ospf2,bgp,static,oracle,none"`
 	// Daemon: bird, frr. Default: frr for isis and ospf2, bird for ospf3 and bgp.
 	// oracle and none have none.
-	Daemon string `json:"daemon,omitempty"`
+	Daemon string `json:"daemon,omitempty" enum:"bird,frr,none"`
 	// Hello, Dead (hold) and SPF delays; absent: the daemon's defaults.
-	Hello    Duration `json:"hello,omitempty"`
-	Dead     Duration `json:"dead,omitempty"`
-	SPFDelay Duration `json:"spfDelay,omitempty"`
+	Hello    Duration `json:"hello,omitempty" min:"1s"`
+	Dead     Duration `json:"dead,omitempty" min:"1s"`
+	SPFDelay Duration `json:"spfDelay,omitempty" min:"0s" max:"10m"`
 	// BFD watches each adjacency (FRR: bfdd; BIRD: built in).
 	BFD *BFD `json:"bfd,omitempty"`
 	// Areas group nodes; a node is in the first that matches, else in the
@@ -345,30 +347,30 @@ type Routing struct {
 	Areas []Area `json:"areas,omitempty"`
 	// Metric is "delay" (microseconds of geometric delay / 100 when a link comes
 	// up) or "hops". Default hops.
-	Metric string `json:"metric,omitempty"`
+	Metric string `json:"metric,omitempty" default:"hops" enum:"delay,hops"`
 	// Template is a file (Go text/template) that replaces the daemon's built-in
 	// configuration; relative to the scenario file.
 	Template string `json:"template,omitempty"`
 	// Lead of oracle routes: a link that is going to end is left this much earlier.
 	// Default 100 ms.
-	Lead Duration `json:"lead,omitempty"`
+	Lead Duration `json:"lead,omitempty" min:"1us" max:"1m"`
 	// Destinations of oracle routes: "stations" or "all" loopbacks. Default stations.
-	Destinations string `json:"destinations,omitempty"`
+	Destinations string `json:"destinations,omitempty" enum:"stations,all"`
 	// Static routes, for protocol static.
 	Routes []StaticRoute `json:"routes,omitempty"`
 }
 
 // BFD timers (RFC 5880).
 type BFD struct {
-	Interval   Duration `json:"interval,omitempty"`   // default 100 ms
-	Multiplier int      `json:"multiplier,omitempty"` // default 3
+	Interval   Duration `json:"interval,omitempty" default:"100ms" min:"10ms" max:"1m"` // default 100 ms
+	Multiplier int      `json:"multiplier,omitempty" default:"3" min:"1" max:"255"`     // default 3
 }
 
 // Area is an OSPF area or IS-IS level-1 area.
 type Area struct {
 	// ID as the protocol writes it: 0.0.0.1 or 1 (OSPF), 49.0001 (IS-IS).
 	ID    string   `json:"id"`
-	Nodes []string `json:"nodes"`
+	Nodes []string `json:"nodes" count:"1.."`
 }
 
 // StaticRoute of protocol static.
@@ -381,15 +383,15 @@ type StaticRoute struct {
 
 // Command is a process in a node's namespace.
 type Command struct {
-	Name string `json:"name"`
+	Name string `json:"name" format:"label"`
 	// Nodes are shell patterns of names.
-	Nodes []string `json:"nodes"`
+	Nodes []string `json:"nodes" count:"1.."`
 	// Argv is program and arguments; no shell is involved. In arguments ${node},
 	// ${loopback} and ${loopback:NODE} stand for names and addresses.
-	Argv []string          `json:"argv"`
+	Argv []string          `json:"argv" count:"1.."`
 	Env  map[string]string `json:"env,omitempty"`
 	// Start is the scenario time of the start. Default 0.
-	Start Duration `json:"start,omitempty"`
+	Start Duration `json:"start,omitempty" min:"0s"`
 	// Restart: "never" (default), "on-failure", "always".
-	Restart string `json:"restart,omitempty"`
+	Restart string `json:"restart,omitempty" default:"never" enum:"never,on-failure,always"`
 }

@@ -1,0 +1,142 @@
+package scenario
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Load reads a scenario file, fills in the defaults and checks it, with the
+// files that it names. A scenario that is not valid gives Errors; a file that
+// cannot be read gives the operating system's error.
+func Load(path string) (*Scenario, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("the scenario cannot be read: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("the scenario cannot be read: %w", err)
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("%s is a directory; name a scenario file", path)
+	}
+	var data bytes.Buffer
+	if _, err := data.ReadFrom(&limited{f, maxSize + 1}); err != nil {
+		return nil, fmt.Errorf("the scenario cannot be read: %w", err)
+	}
+	return parse(path, data.Bytes(), true)
+}
+
+// limited ends a stream after n bytes, so that /dev/zero is a large file only.
+type limited struct {
+	f *os.File
+	n int
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.n <= 0 {
+		return 0, io.EOF
+	}
+	n, err := l.f.Read(p[:min(len(p), l.n)])
+	l.n -= n
+	return n, err
+}
+
+// Parse is Load for a text; name stands in messages, and its directory is the
+// one that relative paths start from. Parse touches no file.
+func Parse(name string, data []byte) (*Scenario, error) {
+	return parse(name, data, false)
+}
+
+func parse(name string, data []byte, files bool) (*Scenario, error) {
+	fail := func(src *source, at position, what, right string) error {
+		return Errors{src.problem(at, "", what, right)}
+	}
+	if len(data) > maxSize {
+		return nil, fail(newSource(name, ""), position{}, fmt.Sprintf("the file is larger than %d MiB", maxSize>>20), "a scenario is some kilobytes of YAML; name orbit files in it instead of writing them out")
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	text := strings.ReplaceAll(string(data), "\r\n", "\n")
+	src := newSource(name, text)
+	if at, what := unreadable(text); what != "" {
+		return nil, fail(src, at, what, "write UTF-8 text")
+	}
+	root, syntax := parseTree(text)
+	if syntax != nil {
+		return nil, fail(src, syntax.at, syntax.what, syntax.right)
+	}
+	s := &Scenario{source: src}
+	r := &report{source: src}
+	examine(r, root, s, files)
+	if err := r.errors(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// examine runs all checks of a document, ended early by too many problems.
+func examine(r *report, root *node, s *Scenario, files bool) {
+	defer r.catch()
+	decode(root, s, r)
+	s.check(r)
+	if files {
+		s.checkFiles(r)
+	}
+}
+
+// unreadable finds bytes that no text has.
+func unreadable(text string) (position, string) {
+	at := position{1, 1}
+	for i, r := range text {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD"):
+			return at, "the file is not UTF-8"
+		case r < ' ' && r != '\n' && r != '\t', r == 0x7f, r == 0xfeff:
+			return at, fmt.Sprintf("the file holds the control character U+%04X", r)
+		case r == '\n':
+			at = position{at.line + 1, 1}
+		default:
+			at.column++
+		}
+	}
+	return position{}, ""
+}
+
+// Path makes a path of the scenario file absolute or relative to the working
+// directory: relative ones start from the directory of the scenario file.
+func (s *Scenario) Path(path string) string {
+	if s.source == nil || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(s.source.name), path)
+}
+
+// Problem is an error about a field of the scenario ("spec.stations[2].name"),
+// for what only shows later, such as the content of an orbit file. It points
+// at the line of the file if there is one.
+func (s *Scenario) Problem(path, what, right string) error {
+	if s.source == nil {
+		return (*source)(nil).problem(position{}, path, what, right)
+	}
+	return s.source.problem(s.source.at(path), path, what, right)
+}
+
+// YAML prints the scenario as a file that reads back as the same scenario. Of
+// a scenario from Load or Parse that is the resolved one: every default is
+// written out.
+func (s *Scenario) YAML() ([]byte, error) {
+	var b bytes.Buffer
+	err := yaml.NewEncoder(&b, yaml.Indent(2), yaml.IndentSequence(true), yaml.UseLiteralStyleIfMultiline(false)).Encode(s)
+	if err != nil {
+		return nil, fmt.Errorf("the scenario cannot be printed: %w", err)
+	}
+	return b.Bytes(), nil
+}
