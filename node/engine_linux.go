@@ -145,6 +145,10 @@ func (l *Linux) build(ctx context.Context, specs []Spec) error {
 		first error
 		stop  atomic.Bool
 	)
+	sysctls := map[bool]func() []setting{
+		false: sync.OnceValue(func() []setting { return differing(settings(false)) }),
+		true:  sync.OnceValue(func() []setting { return differing(settings(true)) }),
+	}
 	work := func() {
 		defer group.Done()
 		for !stop.Load() {
@@ -157,7 +161,7 @@ func (l *Linux) build(ctx context.Context, specs []Spec) error {
 			err := ctx.Err()
 			var files []*os.File
 			if err == nil {
-				files, err = build(s, n.namespace)
+				files, err = build(s, n.namespace, sysctls[s.Forward])
 			}
 			if err != nil {
 				once.Do(func() { first = fmt.Errorf("node %s: %w", s.Name, err) })

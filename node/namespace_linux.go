@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -108,6 +110,15 @@ func settings(forward bool) []setting {
 	return s
 }
 
+// differing keeps those settings that the calling thread's namespace does not
+// have yet. New namespaces are alike, so this is asked once for all.
+func differing(list []setting) []setting {
+	return slices.DeleteFunc(list, func(s setting) bool {
+		b, err := os.ReadFile("/proc/sys/net/" + s.path)
+		return err == nil && strings.Join(strings.Fields(string(b)), " ") == s.value
+	})
+}
+
 // write sets sysctls of the calling thread's namespace. One that this kernel
 // does not know is left out.
 func write(list []setting) error {
@@ -129,10 +140,11 @@ func write(list []setting) error {
 	return nil
 }
 
-// build makes a node's namespace, bound at path, and all that is in it. The
+// build makes a node's namespace, bound at path, and all that is in it. Sysctls
+// is called in the new namespace and gives what is to be set there. The
 // calling thread is in the namespace afterwards. On an error, files that were
 // opened are closed; the binding at path, if any, is the caller's to undo.
-func build(spec *Spec, path string) (files []*os.File, err error) {
+func build(spec *Spec, path string, sysctls func() []setting) (files []*os.File, err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return nil, fmt.Errorf("make a network namespace: %w", err)
 	}
@@ -144,7 +156,7 @@ func build(spec *Spec, path string) (files []*os.File, err error) {
 	if err := unix.Mount(ownNamespace, path, "", unix.MS_BIND, ""); err != nil {
 		return nil, fmt.Errorf("bind the network namespace to %s: %w", path, err)
 	}
-	if err := write(settings(spec.Forward)); err != nil {
+	if err := write(sysctls()); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -202,19 +214,17 @@ func configure(spec *Spec) error {
 		if err != nil {
 			return err
 		}
+		// Asking for a link makes the kernel take notice that it has no carrier.
+		// Else the port would seem to run for up to a second after it is switched
+		// on. While it is still down this is cheap; later it costs an RCU grace
+		// period.
+		b.add(unix.RTM_GETLINK, 0, bytesOf(&unix.IfInfomsg{Index: i}))
+		what = append(what, "ask for the state of "+p.Name)
 		b.setUp(i, p.MAC, p.MTU)
 		what = append(what, fmt.Sprintf("switch %s on with MTU %d", p.Name, p.MTU))
 		addresses(p.Name, i, p.Addresses)
 	}
-	if err := s.do(&b, func(i int, e unix.Errno) error { return fmt.Errorf("%s: %w", what[i], e) }); err != nil {
-		return err
-	}
-	for _, p := range spec.Ports { // else they seem to run for up to a second
-		if _, err := settle(s.fd, p.Name); err != nil {
-			return fmt.Errorf("state of %s: %w", p.Name, err)
-		}
-	}
-	return nil
+	return s.do(&b, func(i int, e unix.Errno) error { return fmt.Errorf("%s: %w", what[i], e) })
 }
 
 // address adds the request that gives a device an address.
