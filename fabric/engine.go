@@ -1,0 +1,238 @@
+//go:build linux
+
+package fabric
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/clock"
+	"orrery.dev/orrery/tap"
+)
+
+// Config of an Engine.
+type Config struct {
+	// Timeline is the clock of the run; its source must be clock.Host.
+	Timeline *clock.Timeline
+	// Ports to carry frames for: PortID i is Ports[i]. The engine owns their
+	// files from a successful New on.
+	Ports []Port
+	// Workers is the number of threads that carry frames; 0 is one for every
+	// two CPUs. Ports are dealt out to them evenly.
+	Workers int
+	// Seed of the loss models: the same seed and the same frames give the same
+	// losses on every port.
+	Seed uint64
+	// Memory is the bound on buffers for frames under way, in bytes for all
+	// workers together; 0 is 512 MiB. It is taken from the system as needed.
+	Memory int
+	// SuperFrame is the longest time that a segmentation-offloaded frame of
+	// 64 KiB may occupy a link whose port has offloads on; 0 is 100 µs.
+	SuperFrame time.Duration
+	// Ordinary leaves workers at ordinary priority.
+	Ordinary bool
+}
+
+const (
+	defaultMemory     = 512 << 20
+	defaultSuperFrame = 100 * time.Microsecond
+)
+
+// Engine carries frames between TAP devices. It implements Fabric.
+type Engine struct {
+	timeline   *clock.Timeline
+	ports      []*port
+	workers    []*worker
+	superFrame time.Duration
+	control    control
+	announcer  announcer
+	closed     atomic.Bool
+	running    sync.WaitGroup
+
+	closing sync.Mutex // one Close at a time
+	done    bool
+}
+
+var _ Fabric = (*Engine)(nil)
+
+// New starts to carry frames between ports, all of which are disconnected and
+// keep the carrier they have until Set and SetCarrier. On an error the caller
+// keeps the files.
+//
+// The engine raises GOMAXPROCS by the number of workers, so that other
+// goroutines cannot keep a worker from running, and Close takes that back.
+func New(c Config) (*Engine, error) {
+	if c.Timeline == nil {
+		return nil, errors.New("fabric: Config.Timeline is missing")
+	}
+	if c.Workers == 0 {
+		c.Workers = max(1, runtime.NumCPU()/2)
+	}
+	if c.Memory == 0 {
+		c.Memory = defaultMemory
+	}
+	if c.SuperFrame == 0 {
+		c.SuperFrame = defaultSuperFrame
+	}
+	e := &Engine{timeline: c.Timeline, superFrame: c.SuperFrame}
+	for i, p := range c.Ports {
+		if p.Device == nil {
+			return nil, fmt.Errorf("fabric: port %d (%s) has no device", i, p.Name)
+		}
+		e.ports = append(e.ports, newPort(PortID(i), p, c.Seed))
+	}
+	for i := range c.Workers {
+		w, err := newWorker(e, c.Memory/c.Workers, !c.Ordinary)
+		if err != nil {
+			e.abandon()
+			return nil, fmt.Errorf("fabric: worker %d: %w", i, err)
+		}
+		e.workers = append(e.workers, w)
+	}
+	for _, p := range e.ports {
+		if err := e.workers[int(p.id)%len(e.workers)].watch(p); err != nil {
+			e.abandon()
+			return nil, fmt.Errorf("fabric: port %d (%s): %w", p.id, p.name, err)
+		}
+	}
+	e.control.start(&e.running)
+	e.announcer.start(&e.running)
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(e.workers))
+	for _, w := range e.workers {
+		ready := make(chan struct{})
+		e.running.Go(func() { w.run(ready) })
+		<-ready
+	}
+	return e, nil
+}
+
+// abandon releases what New made before it failed.
+func (e *Engine) abandon() {
+	for _, w := range e.workers {
+		_ = w.close()
+	}
+}
+
+// Set makes wire what leaves port. It is one pointer swap, besides the look
+// whether super-frames are allowed.
+func (e *Engine) Set(id PortID, wire *Wire) {
+	p := e.ports[id]
+	if wire != nil {
+		if int(wire.Peer) < 0 || int(wire.Peer) >= len(e.ports) {
+			panic(fmt.Sprintf("fabric: port %d: no port %d to be wired to", id, wire.Peer))
+		}
+		if allow := allowsSuperFrames(wire, e.superFrame); allow != p.superFrames.Load() {
+			p.superFrames.Store(allow)
+			e.control.change(p)
+		}
+	}
+	p.wire.Store(wire)
+}
+
+// SetCarrier raises or takes away the carrier of port's device. The node's
+// kernel tells its daemons before SetCarrier returns.
+func (e *Engine) SetCarrier(id PortID, up bool) error {
+	p := e.ports[id]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	want := carrierDown
+	if up {
+		want = carrierUp
+	}
+	if p.carrier == want {
+		return nil
+	}
+	if p.file == nil {
+		return fmt.Errorf("fabric: carrier of %s: %w", p.name, os.ErrClosed)
+	}
+	if p.tap {
+		if err := tap.SetCarrier(int(p.fd), up); err != nil {
+			return fmt.Errorf("fabric: carrier of %s: %w", p.name, err)
+		}
+		if err := e.announcer.announce(int(p.fd)); err != nil {
+			return fmt.Errorf("fabric: carrier of %s: %w", p.name, err)
+		}
+	}
+	p.carrier = want
+	return nil
+}
+
+// Counters of a port. A frame is what the node's kernel handed over or took:
+// a super-frame counts once.
+func (e *Engine) Counters(id PortID) Counters {
+	p := e.ports[id]
+	c := Counters{
+		SentFrames:   p.sentFrames.Load(),
+		SentBytes:    p.sentBytes.Load(),
+		DropNoLink:   p.dropNoLink.Load(),
+		DropQueue:    p.dropQueue.Load(),
+		DropLoss:     p.dropLoss.Load(),
+		DropInFlight: p.dropInFlight.Load(),
+		DropDevice:   p.dropDevice.Load(),
+		DropOverload: p.dropOverload.Load(),
+	}
+	for _, w := range e.workers {
+		c.ReceivedFrames += w.delivered[id].frames.Load()
+		c.ReceivedBytes += w.delivered[id].bytes.Load()
+	}
+	return c
+}
+
+// Fidelity says how truthfully frames were carried so far.
+func (e *Engine) Fidelity() Fidelity {
+	f := Fidelity{RealTime: true, Workers: len(e.workers)}
+	for _, w := range e.workers {
+		f.Lateness.Merge(w.lateness.snapshot())
+		f.RealTime = f.RealTime && w.realTime.Load()
+	}
+	return f
+}
+
+// Close stops carrying, ends captures and closes the ports' files, which does
+// not destroy the devices. Closing twice does nothing twice.
+func (e *Engine) Close() error {
+	e.closing.Lock()
+	defer e.closing.Unlock()
+	if e.done {
+		return nil
+	}
+	e.done = true
+	e.closed.Store(true)
+	var errs []error
+	for _, w := range e.workers {
+		errs = append(errs, w.interrupt())
+	}
+	e.control.stop()
+	for _, p := range e.ports {
+		p.stopCapture()
+		p.mu.Lock()
+	}
+	e.announcer.stop()
+	e.running.Wait()
+	runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)-len(e.workers)))
+	for _, w := range e.workers {
+		errs = append(errs, w.close())
+	}
+	for _, p := range e.ports {
+		errs = append(errs, p.file.Close())
+		p.file = nil
+		p.mu.Unlock()
+	}
+	return errors.Join(errs...)
+}
+
+// newEvent makes an eventfd.
+func newEvent() (int, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return -1, fmt.Errorf("eventfd: %w", err)
+	}
+	return fd, nil
+}

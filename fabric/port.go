@@ -1,0 +1,72 @@
+//go:build linux
+
+package fabric
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Port is a device that the engine is to carry frames for.
+type Port struct {
+	// Name for captures and errors, such as "sat-p01s03:fore".
+	Name string
+	// Device is a TAP as package tap makes it, or a socket that keeps message
+	// boundaries (SOCK_SEQPACKET): each message is a virtio_net_hdr and a frame.
+	// It must be non-blocking.
+	Device *os.File
+}
+
+// port is the engine's end of a Port. What leaves it is in the hands of one
+// worker.
+type port struct {
+	id   PortID
+	fd   int32
+	tap  bool // and not a socket
+	name string
+
+	wire    atomic.Pointer[Wire]
+	capture atomic.Pointer[capture]
+
+	_ [64]byte // what Set writes is not on the worker's lines
+
+	// Of the worker alone:
+	dir    direction
+	flight ring
+	place  int // in the worker's queue, -1 if nothing is under way
+	dead   bool
+
+	// Written by the worker alone:
+	sentFrames, sentBytes                                                   atomic.Uint64
+	dropNoLink, dropQueue, dropLoss, dropInFlight, dropDevice, dropOverload atomic.Uint64
+
+	_ [64]byte
+
+	mu      sync.Mutex // guards what follows
+	file    *os.File
+	carrier carrier
+	// superFrames is what the present wire allows; offloads what the device
+	// was told last.
+	superFrames atomic.Bool
+	offloads    bool
+}
+
+type carrier uint8
+
+const (
+	carrierUnknown carrier = iota
+	carrierDown
+	carrierUp
+)
+
+func newPort(id PortID, p Port, seed uint64) *port {
+	fd := p.Device.Fd()
+	q := &port{id: id, fd: int32(fd), file: p.Device, name: p.Name, place: -1}
+	_, err := unix.IoctlGetInt(int(fd), unix.TUNGETVNETHDRSZ)
+	q.tap = err == nil
+	q.dir.rng.Seed(seed, uint64(id))
+	return q
+}

@@ -1,0 +1,46 @@
+//go:build linux
+
+package fabric
+
+// frame is one frame under way.
+type frame struct {
+	arrival int64  // host instant at which it is due
+	head    int32  // small buffer with its first bytes
+	tail    int32  // large buffer with what follows, or none
+	size    int32  // bytes with the virtio_net_hdr
+	peer    PortID // where it goes
+}
+
+// ring is a first-in first-out queue of frames that grows as needed and keeps
+// its room, so that a port in use does not allocate.
+type ring struct {
+	buf  []frame // length is 0 or a power of two
+	head uint32
+	n    uint32
+}
+
+func (r *ring) len() int { return int(r.n) }
+
+// first frame; the ring must not be empty.
+func (r *ring) first() *frame { return &r.buf[r.head&uint32(len(r.buf)-1)] }
+
+func (r *ring) push(f frame) {
+	if int(r.n) == len(r.buf) {
+		r.grow()
+	}
+	r.buf[(r.head+r.n)&uint32(len(r.buf)-1)] = f
+	r.n++
+}
+
+func (r *ring) drop() {
+	r.head++
+	r.n--
+}
+
+func (r *ring) grow() {
+	buf := make([]frame, max(8, 2*len(r.buf)))
+	for i := range r.n {
+		buf[i] = r.buf[(r.head+i)&uint32(len(r.buf)-1)]
+	}
+	r.buf, r.head = buf, 0
+}

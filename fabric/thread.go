@@ -1,0 +1,61 @@
+//go:build linux
+
+package fabric
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Priorities of a worker's thread. The lowest of the real-time band but a few
+// is above every ordinary process, and below what the system itself may run
+// there (threaded interrupts: 50).
+const (
+	fifoPriority = 10
+	nice         = -15
+)
+
+// prioritise gives the calling thread the best priority that the kernel
+// allows, and tells whether it is a real-time one.
+func prioritise(realTime bool) bool {
+	// Sleep as exactly as the kernel can (ignored for real-time threads, which
+	// always do).
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+	if !realTime {
+		return false
+	}
+	attr := unix.SchedAttr{
+		Size:     unix.SizeofSchedAttr,
+		Policy:   unix.SCHED_FIFO,
+		Flags:    unix.SCHED_FLAG_RESET_ON_FORK,
+		Priority: fifoPriority,
+	}
+	if unix.SchedSetAttr(0, &attr, 0) == nil {
+		return true
+	}
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), nice)
+	return false
+}
+
+// poll waits for events for at most ns nanoseconds, without end if negative.
+func (w *worker) poll(ns int64) int {
+	var timeout *unix.Timespec
+	if ns >= 0 {
+		ts := unix.NsecToTimespec(ns)
+		timeout = &ts
+	}
+	var n uintptr
+	var errno unix.Errno
+	if ns == 0 {
+		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(w.epoll), uintptr(unsafe.Pointer(&w.events[0])),
+			uintptr(len(w.events)), uintptr(unsafe.Pointer(timeout)), 0, 0)
+	} else {
+		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(w.epoll), uintptr(unsafe.Pointer(&w.events[0])),
+			uintptr(len(w.events)), uintptr(unsafe.Pointer(timeout)), 0, 0)
+	}
+	if errno != 0 {
+		return 0 // interrupted by a signal: look at the clock again
+	}
+	return int(n)
+}

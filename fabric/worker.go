@@ -1,0 +1,341 @@
+//go:build linux
+
+package fabric
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/clock"
+	"orrery.dev/orrery/tap"
+)
+
+const (
+	// burst is how many frames are read from one port, and delivered at one
+	// go, before the others have their turn.
+	burst = 64
+	// A worker at real-time priority that had work without a pause for
+	// busyLimit sleeps for busyPause, so that the rest of the machine lives.
+	busyLimit = 10 * time.Millisecond
+	busyPause = 100 * time.Microsecond
+)
+
+// worker carries what leaves its ports. All of it happens on one thread: it
+// reads a frame, decides about it, keeps it while it is under way, and writes
+// it to the peer's device, whoever's port that is. So no lock is taken and no
+// frame changes hands.
+type worker struct {
+	engine   *Engine
+	timeline *clock.Timeline
+	epoll    int
+	wake     int // eventfd
+	small    pool
+	large    pool
+	due      queue
+
+	// The buffers that the next frame is read into.
+	head, tail int32
+	iov        [2]unix.Iovec
+	out        [2]unix.Iovec
+	events     [128]unix.EpollEvent
+	idle       int64 // host instant at which the worker last had nothing to do
+	wantRT     bool
+
+	_         [64]byte
+	realTime  atomic.Bool
+	lateness  recorder
+	delivered []delivered // by peer
+}
+
+// delivered counts what one worker delivered to a port.
+type delivered struct{ frames, bytes atomic.Uint64 }
+
+func newWorker(e *Engine, memory int, realTime bool) (*worker, error) {
+	w := &worker{
+		engine:   e,
+		timeline: e.timeline,
+		wantRT:   realTime,
+		epoll:    -1,
+		wake:     -1,
+		// Chunks of 1 MiB and 4 MiB.
+		small:     newPool(smallSize, 9, memory/2),
+		large:     newPool(largeSize, 6, memory/2),
+		delivered: make([]delivered, len(e.ports)),
+	}
+	var err error
+	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("epoll_create1: %w", err)
+	}
+	if w.wake, err = newEvent(); err != nil {
+		_ = w.close()
+		return nil, err
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: -1}
+	if err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, w.wake, &ev); err != nil {
+		_ = w.close()
+		return nil, fmt.Errorf("epoll_ctl: %w", err)
+	}
+	if w.head, w.tail = w.small.get(), w.large.get(); w.head == none || w.tail == none {
+		_ = w.close()
+		return nil, fmt.Errorf("no memory for frame buffers")
+	}
+	w.aim()
+	return w, nil
+}
+
+// watch makes p one of the worker's ports. It is called before run.
+func (w *worker) watch(p *port) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(p.id)}
+	if err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, int(p.fd), &ev); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+// interrupt wakes the worker so that it sees that the engine is closed.
+func (w *worker) interrupt() error {
+	_, err := unix.Write(w.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	return err
+}
+
+func (w *worker) close() error {
+	for _, fd := range []int{w.epoll, w.wake} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+	if err := w.small.close(); err != nil {
+		return err
+	}
+	return w.large.close()
+}
+
+// run carries frames until the engine is closed. The thread, whose priority it
+// changes, ends with it.
+func (w *worker) run(ready chan<- struct{}) {
+	runtime.LockOSThread()
+	w.realTime.Store(prioritise(w.wantRT))
+	close(ready)
+	w.idle = w.timeline.Monotonic()
+	for !w.engine.closed.Load() {
+		n := w.wait()
+		now := w.timeline.Monotonic()
+		now = w.deliver(now)
+		for i := range n {
+			if id := w.events[i].Fd; id >= 0 {
+				now = w.receive(w.engine.ports[id], now)
+			}
+		}
+	}
+}
+
+// receive reads what p's node has sent, at most burst frames.
+func (w *worker) receive(p *port, now int64) int64 {
+	if p.dead {
+		return now
+	}
+	var frames, bytes uint64
+	for range burst {
+		size, _, errno := unix.RawSyscall(unix.SYS_READV, uintptr(p.fd), uintptr(unsafe.Pointer(&w.iov[0])), 2)
+		now = w.timeline.Monotonic()
+		if errno != 0 || size == 0 {
+			if errno != unix.EAGAIN && errno != unix.EINTR {
+				w.bury(p)
+			}
+			break
+		}
+		if size <= tap.HeaderLen {
+			continue
+		}
+		frames++
+		bytes += uint64(size) - tap.HeaderLen
+		w.carry(p, now, int(size))
+		if f := w.due.first(); f != nil && f.flight.first().arrival <= now {
+			now = w.deliver(now)
+		}
+	}
+	if frames > 0 {
+		p.sentFrames.Add(frames)
+		p.sentBytes.Add(bytes)
+	}
+	return now
+}
+
+// bury forgets a port whose device has gone: its namespace was destroyed.
+func (w *worker) bury(p *port) {
+	p.dead = true
+	_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, int(p.fd), nil)
+}
+
+// carry takes the frame that was just read from p.
+func (w *worker) carry(p *port, now int64, size int) {
+	if c := p.capture.Load(); c != nil {
+		c.record(outbound, now, w.small.at(w.head), w.large.at(w.tail), size)
+	}
+	wire := p.wire.Load()
+	if wire == nil {
+		p.dropNoLink.Add(1)
+		return
+	}
+	d := &p.dir
+	if wire != d.wire {
+		if d.newContact(wire) {
+			w.lose(p)
+		}
+		d.turn(wire)
+	}
+	arrival, v := d.decide(w.timeline, now, wireSize(w.small.at(w.head), size))
+	switch v {
+	case dropNoLink:
+		p.dropNoLink.Add(1)
+		return
+	case dropQueue:
+		p.dropQueue.Add(1)
+		return
+	case dropLoss:
+		p.dropLoss.Add(1)
+		return
+	}
+	f := frame{arrival: arrival, head: w.head, tail: none, size: int32(size), peer: wire.Peer}
+	if size > smallSize {
+		f.tail = w.tail
+	}
+	if arrival <= now && p.flight.len() == 0 {
+		w.hand(p, &f, now) // at once, and the buffers serve again
+		return
+	}
+	head, tail := w.small.get(), int32(none)
+	if head != none && f.tail != none {
+		if tail = w.large.get(); tail == none {
+			w.small.put(head)
+			head = none
+		}
+	}
+	if head == none {
+		p.dropOverload.Add(1)
+		return
+	}
+	w.head = head
+	if tail != none {
+		w.tail = tail
+	}
+	w.aim()
+	p.flight.push(f)
+	if p.flight.len() == 1 {
+		w.due.add(p)
+	}
+}
+
+// deliver hands over frames that are due, at most burst of them.
+func (w *worker) deliver(now int64) int64 {
+	for range burst {
+		p := w.due.first()
+		if p == nil {
+			return now
+		}
+		f := p.flight.first()
+		if f.arrival > now {
+			return now
+		}
+		if wire := p.wire.Load(); p.dir.covers(w.timeline, wire, f.arrival) {
+			w.hand(p, f, now)
+			now = w.timeline.Monotonic()
+		} else {
+			p.dropInFlight.Add(1)
+		}
+		w.release(p)
+		w.due.fix(p)
+	}
+	return now
+}
+
+// lose drops all that is under way from p.
+func (w *worker) lose(p *port) {
+	if p.flight.len() == 0 {
+		return
+	}
+	p.dropInFlight.Add(uint64(p.flight.len()))
+	for p.flight.len() > 0 {
+		w.release(p)
+	}
+	w.due.fix(p)
+}
+
+// release drops p's first frame and takes back its buffers.
+func (w *worker) release(p *port) {
+	f := p.flight.first()
+	w.small.put(f.head)
+	if f.tail != none {
+		w.large.put(f.tail)
+	}
+	p.flight.drop()
+}
+
+// hand writes a frame to its peer's device.
+func (w *worker) hand(p *port, f *frame, now int64) {
+	peer := w.engine.ports[f.peer]
+	head := w.small.at(f.head)
+	var n uintptr
+	var errno unix.Errno
+	if f.tail == none {
+		n, _, errno = unix.RawSyscall(unix.SYS_WRITE, uintptr(peer.fd), uintptr(unsafe.Pointer(&head[0])), uintptr(f.size))
+	} else {
+		w.out[0] = unix.Iovec{Base: &head[0], Len: smallSize}
+		w.out[1] = unix.Iovec{Base: &w.large.at(f.tail)[0], Len: uint64(f.size) - smallSize}
+		n, _, errno = unix.RawSyscall(unix.SYS_WRITEV, uintptr(peer.fd), uintptr(unsafe.Pointer(&w.out[0])), 2)
+	}
+	if errno != 0 || n != uintptr(f.size) {
+		p.dropDevice.Add(1)
+		return
+	}
+	w.lateness.record(now - f.arrival)
+	to := &w.delivered[f.peer]
+	to.frames.Add(1)
+	to.bytes.Add(uint64(f.size) - tap.HeaderLen)
+	if c := peer.capture.Load(); c != nil {
+		var tail []byte
+		if f.tail != none {
+			tail = w.large.at(f.tail)
+		}
+		c.record(inbound, now, head, tail, int(f.size))
+	}
+}
+
+// aim makes the next read go to the spare buffers.
+func (w *worker) aim() {
+	w.iov[0] = unix.Iovec{Base: &w.small.at(w.head)[0], Len: smallSize}
+	w.iov[1] = unix.Iovec{Base: &w.large.at(w.tail)[0], Len: largeSize}
+}
+
+// wait sleeps until a port has frames or one under way is due.
+func (w *worker) wait() int {
+	now := w.timeline.Monotonic()
+	left := int64(-1)
+	if p := w.due.first(); p != nil {
+		left = max(p.flight.first().arrival-now, 0)
+	}
+	if now-w.idle > int64(busyLimit) {
+		if n := w.poll(0); n > 0 || left == 0 {
+			if w.realTime.Load() {
+				ts := unix.NsecToTimespec(int64(busyPause))
+				_ = unix.Nanosleep(&ts, nil)
+			}
+			w.idle = w.timeline.Monotonic()
+			return n
+		}
+	}
+	n := w.poll(left)
+	if left != 0 && n == 0 {
+		w.idle = w.timeline.Monotonic()
+	} else if left != 0 {
+		if then := w.timeline.Monotonic(); then-now > int64(10*time.Microsecond) {
+			w.idle = then
+		}
+	}
+	return n
+}
