@@ -17,4 +17,15 @@
 // The theory is good to about a kilometre at the elements' epoch and loses one
 // to three a day in low orbits. Osculating elements, and mean elements of any
 // other theory (orbit.Elements too), must not be given to it.
+//
+// Its velocity is not quite the derivative of its position: small terms are
+// left out. The difference is some cm/s for nearly circular orbits, some m/s
+// for eccentric ones and in the last days before decay.
+//
+// In deep space the position as a function of time is not everywhere
+// continuous: with an inclination below 11.5°, where the theory changes to
+// Lyddane's formulas, it jumps by up to some kilometres at the instants when
+// the node passes 0° and when the inclination passes that limit. Whoever looks
+// for roots along it must end at a jump too. At an inclination of 180° the
+// theory is singular.
 package sgp4

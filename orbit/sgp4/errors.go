@@ -1,6 +1,6 @@
 package sgp4
 
-// Error says why there is no state. Its values are the error codes of the
+// Error says why there is no state. Values up to 6 are the error codes of the
 // reference implementation.
 type Error uint8
 
@@ -10,6 +10,7 @@ const (
 	ErrPerturbedEccentricity Error = 3 // with lunar and solar terms the eccentricity left [0, 1]
 	ErrSemiLatusRectum       Error = 4 // the semi-latus rectum fell below 0
 	ErrDecayed               Error = 6 // the satellite is below the surface
+	ErrTime                  Error = 7 // the time is more than a century from the epoch, or not a number
 )
 
 func (e Error) Error() string {
@@ -24,6 +25,8 @@ func (e Error) Error() string {
 		return "SGP4: the semi-latus rectum is negative; use elements of a nearer epoch"
 	case ErrDecayed:
 		return "SGP4: the satellite has decayed; leave it out or use elements of a nearer epoch"
+	case ErrTime:
+		return "SGP4: the time is more than a century from the elements' epoch; use elements of a nearer epoch"
 	}
 	return "SGP4: unknown error"
 }

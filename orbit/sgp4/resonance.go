@@ -227,8 +227,8 @@ func (r *resonance) apply(el *mean, t float64) {
 		table, dt = r.backward, -step
 	}
 	steps := math.Floor(math.Abs(t) / step)
-	k := tableSize
-	if steps < tableSize {
+	k := len(table) - 1
+	if steps < float64(k) {
 		k = int(steps)
 	}
 	l := table[k]

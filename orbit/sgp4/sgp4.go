@@ -73,7 +73,7 @@ func New(e gp.Elements, mode Mode) (*Propagator, error) {
 		mode:  mode,
 	}
 	switch {
-	case !(e.MeanMotion > 0) || !(p.no > 0):
+	case !(p.no > 1e-12 && p.no < 1): // rad/min
 		return nil, ErrMeanMotion
 	case !(e.Eccentricity >= 0 && e.Eccentricity < 1):
 		return nil, ErrEccentricity

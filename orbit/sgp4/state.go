@@ -11,9 +11,15 @@ type mean struct {
 	n, e, i, node, argp, m float64
 }
 
+// century bounds the time, and so the steps of the resonance integrator.
+const century = 100 * 365.25 * 1440 // minutes
+
 // At is the state in TEME, km and km/s, at t minutes after the elements'
 // epoch. The error is an Error.
 func (p *Propagator) At(t float64) (orbit.State, error) {
+	if !(math.Abs(t) <= century) {
+		return orbit.State{}, ErrTime
+	}
 	// Secular gravity and drag.
 	t2 := t * t
 	xmdf := p.mo + p.mdot*t

@@ -131,9 +131,9 @@ func readStates(t testing.TB) (numbers []int, rows [][]row) {
 // to have left from the satellite before.
 func TestVerificationSet(t *testing.T) {
 	cards := readCards(t)
-	numbers, rows := readStates(t)
-	if len(cards) != len(rows) {
-		t.Fatalf("%d element sets, but states of %d", len(cards), len(rows))
+	numbers, states := readStates(t)
+	if len(cards) != len(states) {
+		t.Fatalf("%d element sets, but states of %d", len(cards), len(states))
 	}
 	var worstP, worstV float64
 	var compared, errors int
@@ -145,13 +145,13 @@ func TestVerificationSet(t *testing.T) {
 		p, err := New(c.elements, Improved)
 		if err != nil {
 			errors++
-			if len(rows[i]) != 1 || rows[i][0].state != left {
+			if len(states[i]) != 1 || states[i][0].state != left {
 				t.Errorf("%d: New: %v, but the reference has states", numbers[i], err)
 			}
 			t.Logf("%d: %v", numbers[i], err)
 			continue
 		}
-		for _, r := range rows[i] {
+		for _, r := range states[i] {
 			s, err := p.At(r.minutes)
 			if err != nil {
 				t.Errorf("%d at %v min: %v, but the reference has a state", numbers[i], r.minutes, err)
@@ -167,7 +167,7 @@ func TestVerificationSet(t *testing.T) {
 			left = r.state
 		}
 		// Where the reference stopped early, it met an error one step on.
-		if last := rows[i][len(rows[i])-1].minutes; last < c.stop-1e-6 {
+		if last := states[i][len(states[i])-1].minutes; last < c.stop-1e-6 {
 			errors++
 			next := min(last+c.step, c.stop)
 			s, err := p.At(next)
