@@ -75,7 +75,7 @@ func (d *decoder) wants(n *node, path, what, right string) {
 		subject = last(path)
 	}
 	if n.isNull() {
-		d.wrong(n, path, subject+" has no value", fmt.Sprintf("give %s, or leave the field out", what))
+		d.wrong(n, path, subject+" has no value", fmt.Sprintf("give it %s", what))
 		return
 	}
 	d.wrong(n, path, fmt.Sprintf("%s is %s, not %s", subject, n.describe(), what), right)
@@ -153,7 +153,7 @@ func (d *decoder) value(n *node, v reflect.Value, path string) {
 // quantity reads a number with a unit.
 func quantity[T any](d *decoder, n *node, to *T, path, name, example string, parse func(string) (T, error)) {
 	if n.kind != scalar || n.isNull() {
-		d.wants(n, path, "a "+name, "write for example "+example)
+		d.wants(n, path, article(name), "write for example "+example)
 		return
 	}
 	v, err := parse(n.text)
@@ -355,3 +355,11 @@ func hint(f shape.Field) string {
 
 // sortedKeys are the keys of a map in order.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// article is "a distance", "an angle".
+func article(noun string) string {
+	if strings.ContainsRune("aeiou", rune(noun[0])) {
+		return "an " + noun
+	}
+	return "a " + noun
+}

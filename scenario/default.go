@@ -73,9 +73,9 @@ func (c *Constellation) setDefaults(spec *Spec) {
 		w.RAANSpread = &spread
 	}
 	if l := c.Links; l != nil {
-		if l.Pattern == "grid" && l.Seam == "" {
+		if l.Pattern == "grid" && l.Seam == "" && c.Walker != nil {
 			l.Seam = "closed"
-			if c.Walker != nil && c.Walker.Pattern == "star" {
+			if c.Walker.Pattern == "star" {
 				l.Seam = "open"
 			}
 		}

@@ -191,9 +191,14 @@ type report struct {
 	broken map[string]bool
 }
 
-// add records a problem; past maxProblems it panics with errTooMany, which
+// add records a problem, each once; past maxProblems it panics with errTooMany, which
 // catch ends.
 func (r *report) add(at position, path, what, right string) {
+	for _, p := range r.problems {
+		if p.Line > 0 && p.Line == at.line && p.Column == at.column && p.What == what {
+			return // the same text once more, behind an alias
+		}
+	}
 	r.problems = append(r.problems, r.source.problem(at, path, what, right))
 	if len(r.problems) >= maxProblems {
 		panic(errTooMany)
@@ -238,6 +243,28 @@ func (r *report) sound(paths ...string) bool {
 	}
 	return true
 }
+
+// nodesSound says whether the names of all nodes are known as far as the
+// scenario holds them: whether no field that makes them is broken.
+func (r *report) nodesSound() bool {
+	return r.namesSound("spec.constellations") && r.namesSound("spec.stations")
+}
+
+// namesSound is nodesSound for one of the lists of nodes.
+func (r *report) namesSound(list string) bool {
+	for b := range r.broken {
+		switch {
+		case b == list || within(list, b):
+			return false
+		case within(b, list) && (strings.HasSuffix(b, "]") || naming[last(b)]):
+			return false
+		}
+	}
+	return true
+}
+
+// naming are the fields of constellations and stations that names depend on.
+var naming = map[string]bool{"name": true, "walker": true, "planes": true, "satellitesPerPlane": true, "elements": true, "file": true}
 
 // within says whether path a lies below path b.
 func within(a, b string) bool {

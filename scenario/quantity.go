@@ -51,12 +51,12 @@ var (
 	durationUnits = dimension{"duration", "15s", []unit{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}}}
 )
 
-// A Unit error says that a text is not the quantity that it should be.
+// quantityError says that a text is not the quantity that it should be.
 type quantityError struct{ what, right string }
 
 func (e *quantityError) Error() string { return e.what + "; " + e.right }
 
-// A part is a number and the letters behind it.
+// numberForm is a decimal number; partForm is one with the letters behind it.
 var (
 	numberForm = `[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?`
 	partForm   = regexp.MustCompile(`^(` + numberForm + `)\s?([^-+0-9.\s]*)`)
@@ -101,7 +101,7 @@ func (d *dimension) wrongUnit(text, number, name string) *quantityError {
 		}
 		return &quantityError{
 			fmt.Sprintf("%q has no unit", clipped(text)),
-			fmt.Sprintf("write a %s such as %s (units: %s)", d.name, d.example, d.list()),
+			fmt.Sprintf("write %s such as %s (units: %s)", article(d.name), d.example, d.list()),
 		}
 	}
 	meant, ok := aliases[name]
@@ -113,7 +113,7 @@ func (d *dimension) wrongUnit(text, number, name string) *quantityError {
 			}
 		}
 	}
-	right := fmt.Sprintf("write a %s such as %s (units: %s)", d.name, d.example, d.list())
+	right := fmt.Sprintf("write %s such as %s (units: %s)", article(d.name), d.example, d.list())
 	if meant != "" {
 		right = fmt.Sprintf("write %s%s (units: %s)", number, meant, d.list())
 	}
@@ -124,12 +124,12 @@ func (d *dimension) wrongUnit(text, number, name string) *quantityError {
 func (d *dimension) parse(text string) (float64, error) {
 	m := partForm.FindStringSubmatch(text)
 	if m == nil || len(m[0]) != len(text) {
-		return 0, &quantityError{fmt.Sprintf("%q is not a %s", clipped(text), d.name), fmt.Sprintf("write a number and a unit such as %s (units: %s)", d.example, d.list())}
+		return 0, &quantityError{fmt.Sprintf("%q is not %s", clipped(text), article(d.name)), fmt.Sprintf("write a number and a unit such as %s (units: %s)", d.example, d.list())}
 	}
 	number, name := m[1], m[2]
 	v, err := strconv.ParseFloat(number, 64)
 	if err != nil {
-		return 0, &quantityError{fmt.Sprintf("%q is too large", clipped(text)), fmt.Sprintf("write a %s such as %s", d.name, d.example)}
+		return 0, &quantityError{fmt.Sprintf("%q is too large", clipped(text)), fmt.Sprintf("write %s such as %s", article(d.name), d.example)}
 	}
 	u, ok := d.unit(name)
 	if !ok {
@@ -144,7 +144,7 @@ func (d *dimension) parse(text string) (float64, error) {
 		v *= u.value
 	}
 	if math.IsInf(v, 0) {
-		return 0, &quantityError{fmt.Sprintf("%q is too large", clipped(text)), fmt.Sprintf("write a %s such as %s", d.name, d.example)}
+		return 0, &quantityError{fmt.Sprintf("%q is too large", clipped(text)), fmt.Sprintf("write %s such as %s", article(d.name), d.example)}
 	}
 	return v + 0, nil // -0 becomes 0
 }

@@ -332,17 +332,18 @@ func (c *Constellation) catalogued(name string) bool {
 }
 
 // patterns checks the shell patterns of nodes in a list: each must be well
-// formed and match something. Among, if set, says which nodes count.
+// formed and match something.
 func (v *validator) patterns(list []string, at string) {
 	for i, p := range list {
-		v.pattern(p, fmt.Sprintf("%s[%d]", at, i), "a node", v.list, v.files, "spec.constellations", "spec.stations")
+		v.pattern(p, fmt.Sprintf("%s[%d]", at, i), "a node", v.list, v.files, v.nodesSound())
 	}
 }
 
-// pattern checks one shell pattern against names, and the satellites of files.
-func (v *validator) pattern(p, at, what string, names []string, files []*Constellation, depends ...string) {
+// pattern checks one shell pattern against names, and the satellites of files,
+// if the names are known.
+func (v *validator) pattern(p, at, what string, names []string, files []*Constellation, known bool) {
 	key := what + "\x00" + p
-	if v.matched[key] || !v.goodPattern(p, at) || !v.sound(depends...) {
+	if v.matched[key] || !v.goodPattern(p, at) || !known {
 		return
 	}
 	ok := slices.ContainsFunc(files, func(c *Constellation) bool { return c.mayMatch(p) })

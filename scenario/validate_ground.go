@@ -36,7 +36,7 @@ func (v *validator) groundLinks() {
 		names.see(l.Name, at+".name")
 		for k, p := range l.Stations {
 			if v.source == nil || v.source.has(at+".stations") || len(stations) == 0 {
-				v.pattern(p, fmt.Sprintf("%s.stations[%d]", at, k), "a station", stations, nil, "spec.stations")
+				v.pattern(p, fmt.Sprintf("%s.stations[%d]", at, k), "a station", stations, nil, v.namesSound("spec.stations"))
 			}
 		}
 		if len(l.Constellations) == 0 && v.sound(at, "spec.constellations") {

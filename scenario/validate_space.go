@@ -212,7 +212,7 @@ func (v *validator) constellation(name, at string) {
 	for _, c := range v.spec.Constellations {
 		names = append(names, c.Name)
 	}
-	if slices.Contains(names, name) || !v.sound("spec.constellations") {
+	if slices.Contains(names, name) || !v.namesSound("spec.constellations") {
 		return
 	}
 	right := "there are none"
