@@ -94,7 +94,7 @@ func TestTableIsTheIntegrator(t *testing.T) {
 
 // TestVelocity: the theory leaves some terms of the position's derivative out
 // of the velocity (drag, J2 times the eccentricity), so that the two agree to
-// some cm/s in nearly circular orbits and to some m/s in eccentric ones. Orbits
+// 0.3 m/s in nearly circular orbits and to some m/s in eccentric ones. Orbits
 // near the equator are left out: see the package's caveats.
 func TestVelocity(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -112,7 +112,7 @@ func TestVelocity(t *testing.T) {
 		}
 		v := x[3].Position.Sub(x[1].Position).Scale(8).Sub(x[4].Position.Sub(x[0].Position)).Scale(1.0 / 12)
 		d := x[2].Velocity.Sub(v).Norm()
-		if d > 1e-4+8e-3*e.Eccentricity {
+		if d > 3e-4+8e-3*e.Eccentricity {
 			t.Fatalf("velocity is %g km/s off the derivative", d)
 		}
 	})
