@@ -17,8 +17,8 @@ type direction struct {
 	rng  rand.PCG
 	bad  bool // state of the Gilbert-Elliott chain
 
-	// waiting are frames whose transmission has not ended, as far as the queue
-	// has a bound, oldest first.
+	// waiting are the frames whose transmission had not ended when the last one
+	// came, oldest first.
 	waiting      []transmission
 	waitingFirst int
 	waitingBytes int
@@ -69,23 +69,17 @@ func (d *direction) decide(tl *clock.Timeline, now int64, size int) (arrival int
 	if scn := tl.At(now); scn < w.Start || scn > w.End {
 		return 0, dropNoLink
 	}
-	departure := now
+	departure := max(now, d.free)
 	if !d.noRate {
-		departure = max(now, d.free)
-		rate := w.Rate.At(tl.At(departure))
-		if rate > 0 {
-			if w.Queue > 0 {
-				d.settle(now)
-				if d.waitingBytes > 0 && d.waitingBytes+size > w.Queue {
-					return 0, dropQueue
-				}
+		if rate := w.Rate.At(tl.At(departure)); rate > 0 {
+			d.settle(now)
+			if w.Queue > 0 && d.waitingBytes > 0 && d.waitingBytes+size > w.Queue {
+				return 0, dropQueue
 			}
 			departure += int64(float64(size) * 8e9 / rate)
-			if w.Queue > 0 {
-				d.wait(departure, size)
-			}
+			d.wait(departure, size)
+			d.free = departure
 		}
-		d.free = departure
 	}
 	arrival = departure
 	if !d.noLoss && d.lose(tl.At(departure)) {

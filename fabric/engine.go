@@ -69,6 +69,23 @@ var _ Fabric = (*Engine)(nil)
 // The engine raises GOMAXPROCS by the number of workers, so that other
 // goroutines cannot keep a worker from running, and Close takes that back.
 func New(c Config) (*Engine, error) {
+	e, err := build(c)
+	if err != nil {
+		return nil, err
+	}
+	e.control.start(&e.running)
+	e.announcer.start(&e.running)
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(e.workers))
+	for _, w := range e.workers {
+		ready := make(chan struct{})
+		e.running.Go(func() { w.run(ready, !c.Ordinary) })
+		<-ready
+	}
+	return e, nil
+}
+
+// build makes an engine that stands still.
+func build(c Config) (*Engine, error) {
 	if c.Timeline == nil {
 		return nil, errors.New("fabric: Config.Timeline is missing")
 	}
@@ -82,6 +99,7 @@ func New(c Config) (*Engine, error) {
 		c.SuperFrame = defaultSuperFrame
 	}
 	e := &Engine{timeline: c.Timeline, superFrame: c.SuperFrame}
+	e.control.cond.L = &e.control.mu
 	for i, p := range c.Ports {
 		if p.Device == nil {
 			return nil, fmt.Errorf("fabric: port %d (%s) has no device", i, p.Name)
@@ -89,7 +107,7 @@ func New(c Config) (*Engine, error) {
 		e.ports = append(e.ports, newPort(PortID(i), p, c.Seed))
 	}
 	for i := range c.Workers {
-		w, err := newWorker(e, c.Memory/c.Workers, !c.Ordinary)
+		w, err := newWorker(e, c.Memory/c.Workers)
 		if err != nil {
 			e.abandon()
 			return nil, fmt.Errorf("fabric: worker %d: %w", i, err)
@@ -101,14 +119,6 @@ func New(c Config) (*Engine, error) {
 			e.abandon()
 			return nil, fmt.Errorf("fabric: port %d (%s): %w", p.id, p.name, err)
 		}
-	}
-	e.control.start(&e.running)
-	e.announcer.start(&e.running)
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(e.workers))
-	for _, w := range e.workers {
-		ready := make(chan struct{})
-		e.running.Go(func() { w.run(ready) })
-		<-ready
 	}
 	return e, nil
 }

@@ -106,10 +106,7 @@ type control struct {
 	stopped bool
 }
 
-func (c *control) start(wg *sync.WaitGroup) {
-	c.cond.L = &c.mu
-	wg.Go(c.run)
-}
+func (c *control) start(wg *sync.WaitGroup) { wg.Go(c.run) }
 
 func (c *control) change(p *port) {
 	c.mu.Lock()

@@ -44,7 +44,6 @@ type worker struct {
 	out        [2]unix.Iovec
 	events     [128]unix.EpollEvent
 	idle       int64 // host instant at which the worker last had nothing to do
-	wantRT     bool
 
 	_         [64]byte
 	realTime  atomic.Bool
@@ -55,11 +54,10 @@ type worker struct {
 // delivered counts what one worker delivered to a port.
 type delivered struct{ frames, bytes atomic.Uint64 }
 
-func newWorker(e *Engine, memory int, realTime bool) (*worker, error) {
+func newWorker(e *Engine, memory int) (*worker, error) {
 	w := &worker{
 		engine:   e,
 		timeline: e.timeline,
-		wantRT:   realTime,
 		epoll:    -1,
 		wake:     -1,
 		// Chunks of 1 MiB and 4 MiB.
@@ -117,9 +115,9 @@ func (w *worker) close() error {
 
 // run carries frames until the engine is closed. The thread, whose priority it
 // changes, ends with it.
-func (w *worker) run(ready chan<- struct{}) {
+func (w *worker) run(ready chan<- struct{}, realTime bool) {
 	runtime.LockOSThread()
-	w.realTime.Store(prioritise(w.wantRT))
+	w.realTime.Store(prioritise(realTime))
 	close(ready)
 	w.idle = w.timeline.Monotonic()
 	for !w.engine.closed.Load() {

@@ -1,0 +1,62 @@
+package fabric
+
+import "time"
+
+// Stepper is an engine whose workers' steps are made by a test, on a clock of
+// the test's.
+type Stepper struct{ *Engine }
+
+// NewStepper makes an engine that stands still.
+func NewStepper(c Config) (*Stepper, error) {
+	e, err := build(c)
+	return &Stepper{e}, err
+}
+
+// Step reads what nodes have sent and delivers what is due.
+func (s *Stepper) Step() {
+	for _, w := range s.workers {
+		now := w.timeline.Monotonic()
+		for w.due.first() != nil && w.due.first().flight.first().arrival <= now {
+			w.deliver(now)
+		}
+		for n := w.poll(0); n > 0; n = w.poll(0) {
+			for i := range n {
+				w.receive(s.ports[w.events[i].Fd], now)
+			}
+		}
+	}
+}
+
+// Next is the host instant of the next delivery.
+func (s *Stepper) Next() (at int64, ok bool) {
+	for _, w := range s.workers {
+		if p := w.due.first(); p != nil && (!ok || p.flight.first().arrival < at) {
+			at, ok = p.flight.first().arrival, true
+		}
+	}
+	return at, ok
+}
+
+// Idle tells whether all buffers but the spare ones are back in their pools.
+func (s *Stepper) Idle() bool {
+	for _, w := range s.workers {
+		if len(w.small.free) != len(w.small.chunk)<<w.small.shift-1 || len(w.large.free) != len(w.large.chunk)<<w.large.shift-1 {
+			return false
+		}
+	}
+	return true
+}
+
+// CloseStepper releases what Close would.
+func (s *Stepper) CloseStepper() {
+	s.abandon()
+	for _, p := range s.ports {
+		_ = p.file.Close()
+	}
+}
+
+var (
+	AllowsSuperFrames = func(w *Wire, bound time.Duration) bool { return allowsSuperFrames(w, bound) }
+	WireSize          = wireSize
+	CompleteChecksum  = completeChecksum
+)
