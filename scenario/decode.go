@@ -185,7 +185,11 @@ func (d *decoder) integer(n *node, v reflect.Value, path string) {
 		d.wrong(n, path, fmt.Sprintf("%s is %s, which is out of range", last(path), n.describe()), "write a smaller whole number")
 		return
 	}
-	d.wants(n, path, "a whole number", "write decimal digits without unit and quotes, such as 6")
+	what := "a whole number"
+	if v.Kind() == reflect.Uint64 {
+		what += " of 0 or more"
+	}
+	d.wants(n, path, what, "write decimal digits without unit and quotes, such as 6")
 }
 
 func (d *decoder) text(n *node, v reflect.Value, path string) {
@@ -299,11 +303,15 @@ func (d *decoder) mapping(n *node, v reflect.Value, path string) {
 		}
 		d.add(key.position, join(path, key.text), fmt.Sprintf("%q is not a field of %s", clipped(key.text), owner(path)), right)
 	}
+	var lacks, hints []string
 	for _, f := range fields {
 		if f.Required && !given[f.Name] && !meant[f.Name] {
 			d.setBroken(join(path, f.Name))
-			d.add(n.position, join(path, f.Name), fmt.Sprintf("%s lacks %s", owner(path), f.Name), hint(f))
+			lacks, hints = append(lacks, f.Name), append(hints, hint(f))
 		}
+	}
+	if lacks != nil {
+		d.add(n.position, path, owner(path)+" lacks "+listed(lacks, "and"), "add "+listed(hints, "and"))
 	}
 }
 
@@ -342,15 +350,21 @@ func hint(f shape.Field) string {
 	t := f.Type
 	switch {
 	case len(f.Enum) == 1:
-		return fmt.Sprintf("add \"%s: %s\"", f.Name, f.Enum[0])
+		return fmt.Sprintf("\"%s: %s\"", f.Name, f.Enum[0])
 	case len(f.Enum) > 1:
-		return fmt.Sprintf("add \"%s: %s\" (one of %s)", f.Name, f.Enum[0], strings.Join(f.Enum, ", "))
+		return fmt.Sprintf("\"%s: %s\" (or %s)", f.Name, f.Enum[0], listed(f.Enum[1:], "or"))
 	case example[t] != "":
-		return fmt.Sprintf("add for example \"%s: %s\"", f.Name, example[t])
-	case t.Kind() == reflect.String:
-		return fmt.Sprintf("add \"%s: …\"", f.Name)
+		return fmt.Sprintf("\"%s: %s\"", f.Name, example[t])
 	}
-	return "add it"
+	return fmt.Sprintf("\"%s: …\"", f.Name)
+}
+
+// listed is "a, b and c".
+func listed(words []string, and string) string {
+	if len(words) == 1 {
+		return words[0]
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " " + and + " " + words[len(words)-1]
 }
 
 // sortedKeys are the keys of a map in order.

@@ -85,11 +85,26 @@ func parse(name string, data []byte, files bool) (*Scenario, error) {
 // examine runs all checks of a document, ended early by too many problems.
 func examine(r *report, root *node, s *Scenario, files bool) {
 	defer r.catch()
+	if otherKind(r, root) {
+		return
+	}
 	decode(root, s, r)
 	s.check(r)
 	if files {
 		s.checkFiles(r)
 	}
+}
+
+// otherKind says whether a document is an object of another kind, of which
+// nothing else is worth telling.
+func otherKind(r *report, root *node) bool {
+	for _, e := range root.entries {
+		if e.key.text == "kind" && e.value.kind == scalar && e.value.text != Kind && nearest(e.value.text, []string{Kind}) == "" {
+			r.add(e.value.position, "kind", fmt.Sprintf("the kind is %q, not %s", clipped(e.value.text), Kind), fmt.Sprintf("write \"apiVersion: %s\" and \"kind: %s\"", APIVersion, Kind))
+			return true
+		}
+	}
+	return false
 }
 
 // unreadable finds bytes that no text has.

@@ -59,6 +59,9 @@ func (e Errors) Error() string {
 	for i, p := range e {
 		texts[i] = p.Error()
 	}
+	if len(e) >= maxProblems {
+		texts = append(texts, fmt.Sprintf("these are the first %d problems found; there may be more", len(e)))
+	}
 	return strings.Join(texts, "\n")
 }
 
@@ -72,7 +75,7 @@ func (e Errors) Unwrap() []error {
 }
 
 // maxProblems bounds the report: a hostile file can hold a problem per byte.
-const maxProblems = 50
+const maxProblems = 20
 
 // errTooMany stops the search for problems.
 var errTooMany = errors.New("too many problems")
@@ -273,7 +276,7 @@ func within(a, b string) bool {
 
 // nearest is the candidate that a word was probably meant to be, or "".
 func nearest(word string, candidates []string) string {
-	best, least := "", max(2, utf8.RuneCountInString(word)/3)+1
+	best, least := "", max(1, utf8.RuneCountInString(word)/3)+1
 	if len(word) > 100 {
 		return ""
 	}

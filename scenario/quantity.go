@@ -45,7 +45,7 @@ type dimension struct {
 
 var (
 	distanceUnits = dimension{"distance", "780km", []unit{{"m", 1e-3}, {"km", 1}}}
-	angleUnits    = dimension{"angle", "10deg", []unit{{"rad", 180 / math.Pi}, {"deg", 1}}}
+	angleUnits    = dimension{"angle", "10deg", []unit{{"deg", 1}, {"rad", 180 / math.Pi}}}
 	rateUnits     = dimension{"rate", "1Gbit", []unit{{"bit", 1}, {"kbit", 1e3}, {"Mbit", 1e6}, {"Gbit", 1e9}, {"Tbit", 1e12}}}
 	sizeUnits     = dimension{"size", "64KiB", []unit{{"B", 1}, {"kB", 1e3}, {"KiB", 1 << 10}, {"MB", 1e6}, {"MiB", 1 << 20}, {"GB", 1e9}, {"GiB", 1 << 30}}}
 	durationUnits = dimension{"duration", "15s", []unit{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}}}

@@ -62,6 +62,7 @@ type syntaxError struct {
 // anchors and aliases. Tags, complex keys, merge keys and directives are
 // refused: they give a text a second reading.
 type builder struct {
+	lines   []string
 	tokens  token.Tokens
 	next    int
 	depth   int
@@ -79,7 +80,7 @@ func parseTree(text string) (root *node, err *syntaxError) {
 			panic(e)
 		}
 	}()
-	b := &builder{anchors: map[string]*node{}}
+	b := &builder{lines: strings.Split(text, "\n"), anchors: map[string]*node{}}
 	for _, t := range lexer.Tokenize(text) {
 		switch t.Type {
 		case token.CommentType:
@@ -90,9 +91,9 @@ func parseTree(text string) (root *node, err *syntaxError) {
 				what = "this is not YAML"
 			}
 			at := place(t)
-			if strings.Contains(what, "'\\t'") {
+			if strings.Contains(what, "\t") {
 				// The lexer points at the end of what it had read before.
-				at = firstTab(text, at.line)
+				at = b.firstTab(at.line)
 				return nil, &syntaxError{at, "a tab is used for indentation", "indent with spaces"}
 			}
 			return nil, &syntaxError{at, what, "write valid YAML, or put text in quotes"}
@@ -103,14 +104,11 @@ func parseTree(text string) (root *node, err *syntaxError) {
 }
 
 // firstTab finds the tab in the indentation at or after a line.
-func firstTab(text string, line int) position {
-	for i, l := range strings.Split(text, "\n") {
-		if i+1 < line {
-			continue
-		}
-		indent := l[:len(l)-len(strings.TrimLeft(l, " \t"))]
-		if at := strings.IndexByte(indent, '\t'); at >= 0 {
-			return position{i + 1, at + 1}
+func (b *builder) firstTab(line int) position {
+	for n := line; n <= len(b.lines); n++ {
+		text := b.lines[n-1]
+		if at := strings.IndexByte(text[:len(text)-len(strings.TrimLeft(text, " \t"))], '\t'); at >= 0 {
+			return position{n, at + 1}
 		}
 	}
 	return position{line, 1}
@@ -268,6 +266,7 @@ func (b *builder) blockMapping(column int) *node {
 		case at.line == lastLine:
 			b.fail(at, fmt.Sprintf("%q follows a complete value", clipped(t.Value)), "put it in quotes, or on its own line")
 		case t.Position.Column > column:
+			at.column = b.indent(at)
 			b.fail(at, fmt.Sprintf("this line begins in column %d, the fields around it in column %d", at.column, column), "indent it like its neighbours")
 		case t.Type == token.SequenceEntryType:
 			b.fail(at, "a list item stands between the fields of a mapping", "indent it below the field that holds the list")
@@ -295,6 +294,7 @@ func (b *builder) blockSequence(column int) *node {
 		case at.line == lastLine:
 			b.fail(at, fmt.Sprintf("%q follows a complete value", clipped(t.Value)), "put it in quotes, or on its own line")
 		case t.Position.Column > column:
+			at.column = b.indent(at)
 			b.fail(at, fmt.Sprintf("this line begins in column %d, the items around it in column %d", at.column, column), "indent it like its neighbours")
 		}
 		if t.Type != token.SequenceEntryType {
@@ -305,6 +305,17 @@ func (b *builder) blockSequence(column int) *node {
 		lastLine = b.tokens[b.next-1].Position.Line
 	}
 	return n
+}
+
+// indent is the column in which the line of a place begins. A field that is
+// indented more than its neighbours continues a plain text above, so that the
+// token at the place is only the ':' behind it.
+func (b *builder) indent(at position) int {
+	if at.line > len(b.lines) {
+		return at.column
+	}
+	text := b.lines[at.line-1]
+	return len(text) - len(strings.TrimLeft(text, " ")) + 1
 }
 
 // ends says whether a token ends a document.

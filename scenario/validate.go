@@ -154,11 +154,11 @@ func (v *validator) field(f shape.Field, field reflect.Value, at string) {
 		text := field.String()
 		switch {
 		case text == "" && f.Required:
-			v.problem(at, f.Name+" is empty", hint(f))
+			v.problem(at, f.Name+" is empty", "write "+hint(f))
 		case f.Enum != nil && !slices.Contains(f.Enum, text):
-			right := "write " + oneOf(f.Enum)
+			right := "write " + listed(f.Enum, "or")
 			if n := nearest(text, f.Enum); n != "" {
-				right = fmt.Sprintf("did you mean %s? (%s)", n, oneOf(f.Enum))
+				right = fmt.Sprintf("did you mean %s? (%s)", n, listed(f.Enum, "or"))
 			}
 			v.problem(at, fmt.Sprintf("%s is %q", f.Name, clipped(text)), right)
 			v.setBroken(at)
@@ -211,14 +211,6 @@ func (v *validator) interval(f shape.Field, field reflect.Value, at string) {
 	}
 	v.problem(at, fmt.Sprintf("%s %v is out of range", f.Name, field.Interface()), right)
 	v.setBroken(at)
-}
-
-// oneOf is "a, b or c".
-func oneOf(words []string) string {
-	if len(words) == 1 {
-		return words[0]
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
 // count is "no item", "1 item", "2 items".
@@ -276,6 +268,9 @@ func (v *validator) nodeNames() {
 	total := 0
 	add := func(name, at, by string) bool {
 		if first, ok := v.names[name]; ok {
+			if first == at {
+				return true // two elements of the same name, told already
+			}
 			v.problem(at, fmt.Sprintf("the node name %q of %s is also given by %s", clipped(name), by, v.line(first)), "choose another name")
 			return false
 		}
@@ -286,6 +281,9 @@ func (v *validator) nodeNames() {
 	for i := range v.spec.Constellations {
 		c := &v.spec.Constellations[i]
 		at := fmt.Sprintf("spec.constellations[%d].name", i)
+		if slices.ContainsFunc(v.spec.Constellations[:i], func(o Constellation) bool { return o.Name == c.Name }) {
+			continue // told as a duplicate name already
+		}
 		long := c.longestName()
 		if len(long) > MaxNodeName {
 			v.problem(at, fmt.Sprintf("the constellation's name makes node names of %d characters (%s)", len(long), clipped(long)),

@@ -46,7 +46,9 @@ func (v *validator) groundLinks() {
 		for k, name := range l.Constellations {
 			at := fmt.Sprintf("%s.constellations[%d]", at, k)
 			v.constellation(name, at)
-			once.see(name, at)
+			if v.source == nil || v.source.has(at) {
+				once.see(name, at)
+			}
 		}
 		if l.MakeBeforeBreak > 0 && l.Antennas < 2 {
 			v.problem(at+".makeBeforeBreak", "make before break needs a second antenna, and there is one", "write antennas: 2, or leave makeBeforeBreak out")
@@ -129,6 +131,7 @@ func (v *validator) table(p *Properties, at string, ground bool) {
 		}
 		if row.Rate == nil && row.Loss == nil && row.ExtraDelay == nil {
 			v.problem(at, "the row gives no property", "add rate, loss or extraDelay")
+			continue
 		}
 		if i > 0 && here <= before {
 			v.problem(at+"."+key, fmt.Sprintf("%s is not above that of the row before", key), "write rows in ascending order, no two alike")

@@ -68,7 +68,7 @@ func (v *validator) routing() {
 // protocol checks what goes together with a routing protocol.
 func (v *validator) protocol(r *Routing, at string) {
 	if allowed := daemons[r.Protocol]; !slices.Contains(allowed, r.Daemon) {
-		what, right := fmt.Sprintf("%s does not speak %s", r.Daemon, r.Protocol), "write daemon: "+oneOf(allowed)
+		what, right := fmt.Sprintf("%s does not speak %s", r.Daemon, r.Protocol), "write daemon: "+listed(allowed, "or")
 		switch {
 		case len(allowed) == 1 && allowed[0] == "none":
 			what, right = fmt.Sprintf("protocol %s needs no daemon", r.Protocol), "leave daemon out"
@@ -108,7 +108,11 @@ func (v *validator) timers(r *Routing, at string) {
 	whole := func(name string, d, most Duration) {
 		switch {
 		case d%Duration(time.Second) != 0:
-			v.problem(at+"."+name, fmt.Sprintf("%s is %v, and %s counts it in whole seconds", name, d, r.Daemon), "write whole seconds; for quicker detection use bfd")
+			right := "write whole seconds"
+			if name != "spfDelay" {
+				right += "; bfd detects more quickly"
+			}
+			v.problem(at+"."+name, fmt.Sprintf("%s is %v, and %s counts it in whole seconds", name, d, r.Daemon), right)
 		case d > most:
 			v.problem(at+"."+name, fmt.Sprintf("%s %v is out of range", name, d), fmt.Sprintf("write at most %v", most))
 		}
