@@ -33,13 +33,15 @@ func (p *Propagator) At(t float64) (orbit.State, error) {
 	tempe := p.bstar * p.cc4 * t
 	templ := p.t2cof * t2
 	if !p.simple {
-		d := p.omgcof*t + p.xmcof*(power3(1+p.eta*math.Cos(xmdf))-p.delmo)
+		sinm, cosm := math.Sincos(xmdf)
+		d := p.omgcof*t + p.xmcof*(power3(1+p.eta*cosm)-p.delmo)
 		el.m += d
 		el.argp -= d
 		t3 := t2 * t
 		t4 := t3 * t
 		tempa -= p.d2*t2 + p.d3*t3 + p.d4*t4
-		tempe += p.bstar * p.cc5 * (math.Sin(el.m) - p.sinmao)
+		sinm, _ = rotate(sinm, cosm, d)
+		tempe += p.bstar * p.cc5 * (sinm - p.sinmao)
 		templ += p.t3cof*t3 + t4*(p.t4cof+t*p.t5cof)
 	}
 	a := p.ao
@@ -48,7 +50,10 @@ func (p *Propagator) At(t float64) (orbit.State, error) {
 		if el.n <= 0 {
 			return orbit.State{}, ErrMeanMotion
 		}
-		a = math.Pow(xke/el.n, 2.0/3)
+		if el.n != p.no {
+			root := math.Cbrt(xke / el.n)
+			a = root * root
+		}
 	}
 	a *= tempa * tempa
 	el.n = xke / (a * math.Sqrt(a))
@@ -86,7 +91,7 @@ func (p *Propagator) At(t float64) (orbit.State, error) {
 	s.axn = el.e * cosw
 	temp := 1 / (a * (1 - el.e*el.e))
 	s.ayn = el.e*sinw + temp*aycof
-	s.node, s.i = el.node, el.i
+	s.node = el.node
 	s.u = wrap(el.m + el.argp + temp*xlcof*s.axn)
 	return s.state()
 }
@@ -96,7 +101,7 @@ type shortPeriod struct {
 	a, n                  float64
 	axn, ayn              float64 // e·cos ω, e·sin ω with long-period terms
 	u                     float64 // mean argument of latitude
-	node, i, sini, cosi   float64
+	node, sini, cosi      float64
 	con41, x1mth2, x7thm1 float64
 }
 
@@ -105,19 +110,19 @@ func (s *shortPeriod) state() (orbit.State, error) {
 	// bounds the first steps and gives up after ten; so that results agree for
 	// orbits near a parabola, this does too.
 	eo := s.u
-	var sineo, coseo float64
-	for k := 0; k < 10; k++ {
-		sineo, coseo = math.Sincos(eo)
+	sineo, coseo := math.Sincos(eo)
+	for k := 0; ; k++ {
 		step := (s.u - s.ayn*coseo + s.axn*sineo - eo) / (1 - coseo*s.axn - sineo*s.ayn)
 		if step >= 0.95 {
 			step = 0.95
 		} else if step <= -0.95 {
 			step = -0.95
 		}
-		eo += step
-		if math.Abs(step) < 1e-12 {
+		if math.Abs(step) < 1e-12 || k == 9 {
 			break
 		}
+		eo += step
+		sineo, coseo = rotate(sineo, coseo, step)
 	}
 
 	// Short-period terms.
@@ -145,22 +150,33 @@ func (s *shortPeriod) state() (orbit.State, error) {
 	if !(r >= 1) {
 		return orbit.State{}, ErrDecayed
 	}
-	su := math.Atan2(sinu, cosu) - 0.25*temp2*s.x7thm1*sin2u
+	sinu, cosu = rotate(sinu, cosu, -0.25*temp2*s.x7thm1*sin2u)
 	node := s.node + 1.5*temp2*s.cosi*sin2u
-	inc := s.i + 1.5*temp2*s.cosi*s.sini*cos2u
+	sini, cosi := rotate(s.sini, s.cosi, 1.5*temp2*s.cosi*s.sini*cos2u)
 	rdot := rdotl - s.n*temp1*s.x1mth2*sin2u/xke
 	rvdot := rvdotl + s.n*temp1*(s.x1mth2*cos2u+1.5*s.con41)/xke
 
-	sinsu, cossu := math.Sincos(su)
 	sno, cno := math.Sincos(node)
-	sini, cosi := math.Sincos(inc)
 	mx, my := -sno*cosi, cno*cosi
-	u := orbit.Vec{X: mx*sinsu + cno*cossu, Y: my*sinsu + sno*cossu, Z: sini * sinsu}
-	v := orbit.Vec{X: mx*cossu - cno*sinsu, Y: my*cossu - sno*sinsu, Z: sini * cossu}
+	u := orbit.Vec{X: mx*sinu + cno*cosu, Y: my*sinu + sno*cosu, Z: sini * sinu}
+	v := orbit.Vec{X: mx*cosu - cno*sinu, Y: my*cosu - sno*sinu, Z: sini * cosu}
 	rdot *= kmPerSecond
 	rvdot *= kmPerSecond
 	return orbit.State{
 		Position: u.Scale(r * radius),
 		Velocity: orbit.Vec{X: rdot*u.X + rvdot*v.X, Y: rdot*u.Y + rvdot*v.Y, Z: rdot*u.Z + rvdot*v.Z},
 	}, nil
+}
+
+// rotate gives sine and cosine of x+d from those of x. Most corrections of
+// the theory are small, and a few terms of the series are exact then.
+func rotate(sin, cos, d float64) (float64, float64) {
+	if !(math.Abs(d) < 0.03) {
+		s, c := math.Sincos(d)
+		return sin*c + cos*s, cos*c - sin*s
+	}
+	d2 := d * d
+	s := d * (1 - d2*(1.0/6)*(1-d2*(1.0/20)*(1-d2*(1.0/42))))
+	c := -0.5 * d2 * (1 - d2*(1.0/12)*(1-d2*(1.0/30))) // cos d - 1
+	return sin + (sin*c + cos*s), cos + (cos*c - sin*s)
 }
