@@ -113,4 +113,7 @@ type Window struct {
 	From, To time.Duration // [From, To)
 	// Contacts with any part in the window, ordered by Start, then ID.
 	Contacts []Contact
+	// Warnings tell what happened in the window that a user ought to know, as a
+	// satellite that decays.
+	Warnings []Warning
 }
