@@ -33,6 +33,8 @@ type Process struct {
 	Argv []string
 	Env  []string // added to a minimal environment
 	Dir  string   // working directory; default the node's directory
+	// After names a process of the same node that is to be up first. Empty: none.
+	After string
 	// Restart policy: Never, OnFailure, Always.
 	Restart RestartPolicy
 	// Ready is asked until it says nil; the process counts as up from then on.

@@ -34,16 +34,19 @@ type process struct {
 	spec Process
 	log  string
 
-	stop chan struct{} // closed by end
-	once sync.Once
-	done chan struct{} // closed when the last life is over
+	stop    chan struct{} // closed by end
+	endOnce sync.Once
+	done    chan struct{} // closed when the last life is over
+	up      chan struct{} // closed when it is up for the first time
+	upOnce  sync.Once
 
 	mu     sync.Mutex // guards:
 	status ProcessStatus
 }
 
-// Start implements Engine. The first start happens before it returns; what
-// cannot be started at all is an error, and is listed as failed.
+// Start implements Engine. Unless it waits for another process, the first
+// start happens before it returns; what cannot be started at all is an error,
+// and is listed as failed.
 func (l *Linux) Start(ctx context.Context, node string, spec Process) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -71,20 +74,58 @@ func (l *Linux) Start(ctx context.Context, node string, spec Process) error {
 		log:    filepath.Join(n.dir, spec.Name+".log"),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
+		up:     make(chan struct{}),
 		status: ProcessStatus{Node: node, Name: spec.Name, Log: filepath.Join(n.dir, spec.Name+".log")},
 	}
 	p.enter(Starting, 0, "")
 	l.processes[key] = p
 	l.mu.Unlock()
 
+	if spec.After != "" {
+		go func() {
+			if p.await(processKey{node, spec.After}) {
+				_ = p.first() // the status tells
+			} else {
+				p.enter(Exited, 0, "")
+				close(p.done)
+			}
+		}()
+		return nil
+	}
+	return p.first()
+}
+
+// first starts the process for the first time.
+func (p *process) first() error {
 	pid, exited, err := p.launch()
 	if err != nil {
 		p.enter(Failed, 0, err.Error())
 		close(p.done)
-		return fmt.Errorf("node %s: start %s: %w", node, spec.Name, err)
+		return fmt.Errorf("node %s: start %s: %w", p.n.name, p.spec.Name, err)
 	}
 	go p.supervise(pid, exited)
 	return nil
+}
+
+// await returns true once another process is up, false if this one is to end
+// before.
+func (p *process) await(other processKey) bool {
+	for {
+		p.l.mu.Lock()
+		o, ok := p.l.processes[other]
+		p.l.mu.Unlock()
+		up := (<-chan struct{})(nil)
+		if ok {
+			up = o.up
+		}
+		select {
+		case <-up:
+			return true
+		case <-p.stop:
+			return false
+		case <-time.After(100 * time.Millisecond): // it may be started, or replaced, later
+		}
+	}
 }
 
 // Stop implements Engine. The process is no longer listed afterwards.
@@ -130,7 +171,7 @@ func (l *Linux) Processes() []ProcessStatus {
 }
 
 // end asks for the end of the process; done tells when it has come.
-func (p *process) end() { p.once.Do(func() { close(p.stop) }) }
+func (p *process) end() { p.endOnce.Do(func() { close(p.stop) }) }
 
 func (p *process) enter(state ProcessState, pid int, reason string) {
 	p.mu.Lock()
@@ -256,6 +297,7 @@ func (p *process) live(pid int, exited <-chan syscall.WaitStatus) (status syscal
 				return endGroup(pid, exited, p.l.cfg.Grace), err
 			}
 			p.enter(Running, pid, "")
+			p.upOnce.Do(func() { close(p.up) })
 		}
 	}
 }

@@ -1,0 +1,162 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"sync"
+
+	"orrery.dev/orrery/node"
+	"orrery.dev/orrery/scenario"
+)
+
+// frrDir is where Debian, Ubuntu and Fedora keep FRR's daemons.
+const frrDir = "/usr/lib/frr"
+
+// frrUser is the user that FRR's daemons change to. They refuse to stay root.
+const frrUser = "frr"
+
+// birdProcess runs BIRD. Paths are relative to the node's directory, which is
+// the working directory: a unix socket's path has 107 bytes at most.
+func birdProcess(dir string) node.Process {
+	return node.Process{
+		Name:    "bird",
+		Argv:    []string{"bird", "-f", "-c", "bird.conf", "-s", "bird.ctl", "-P", "bird.pid"},
+		Dir:     dir,
+		Restart: node.Always,
+		Ready: func(ctx context.Context) error {
+			_, err := askBIRD(ctx, filepath.Join(dir, "bird.ctl"), "show status")
+			return err
+		},
+	}
+}
+
+// frrProcess runs one of FRR's daemons.
+func frrProcess(dir, program string) node.Process {
+	p := node.Process{
+		Name: program,
+		Argv: []string{
+			filepath.Join(frrDir, program),
+			"-f", program + ".conf", "-i", program + ".pid", "-z", "zserv.api", "--vty_socket", ".",
+			"-A", "127.0.0.1", "-P", "0", // no terminal over TCP
+			"--log", "stdout", "--log-level", "informational",
+			"--limit-fds", "1024", // else its tables are as long as the limit of open files
+		},
+		Dir:     dir,
+		Restart: node.Always,
+		Ready: func(ctx context.Context) error {
+			_, err := askFRR(ctx, filepath.Join(dir, program+".vty"), "show version")
+			return err
+		},
+	}
+	switch program {
+	case "zebra":
+	case "bfdd":
+		p.Argv = append(p.Argv, "--bfdctl", "bfdd.sock")
+		fallthrough
+	default:
+		p.After = "zebra" // one that does not find zebra tries again only after 10 s
+	}
+	return p
+}
+
+// Write puts a node's files into its directory, and gives the directory to the
+// user that the daemons change to.
+func Write(dir string, out Output) error {
+	if out.Daemon == FRR {
+		o, err := frrOwner()
+		if err != nil {
+			return err
+		}
+		if err := os.Chown(dir, o.uid, o.gid); err != nil {
+			return fmt.Errorf("router: %w", err)
+		}
+	}
+	for _, f := range out.Files {
+		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Content, 0o644); err != nil {
+			return fmt.Errorf("router: %w", err)
+		}
+	}
+	return nil
+}
+
+// owner is a user and a group.
+type owner struct{ uid, gid int }
+
+var frrOwner = sync.OnceValues(func() (o owner, err error) {
+	u, err := user.Lookup(frrUser)
+	if err != nil {
+		return owner{}, fmt.Errorf("router: FRR's user %q is not there; install FRR with `apt-get install frr`: %w", frrUser, ErrMissing)
+	}
+	if o.uid, err = strconv.Atoi(u.Uid); err == nil {
+		o.gid, err = strconv.Atoi(u.Gid)
+	}
+	return o, err
+})
+
+// ErrMissing is wrapped by errors about software that is not installed.
+var ErrMissing = errors.New("not installed")
+
+// Preflight says whether the daemons that a scenario's entries need are
+// installed.
+func Preflight(entries []scenario.Routing) error {
+	for _, r := range entries {
+		daemon, err := Daemon(r)
+		if err != nil {
+			return err
+		}
+		if daemon == "" {
+			continue
+		}
+		for _, program := range programsOf(daemon, r) {
+			if _, err := exec.LookPath(programPath(daemon, program)); err != nil {
+				return fmt.Errorf("routing: protocol %s needs %s, which is not there; install it with `apt-get install %s`: %w", r.Protocol, programPath(daemon, program), packages[daemon], ErrMissing)
+			}
+		}
+		if daemon == FRR {
+			if _, err := frrOwner(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// packages of Debian and Ubuntu.
+var packages = map[string]string{BIRD: "bird2", FRR: "frr"}
+
+func programPath(daemon, program string) string {
+	if daemon == FRR {
+		return filepath.Join(frrDir, program)
+	}
+	return program
+}
+
+// Version is the version of an installed daemon, such as 2.0.12.
+func Version(ctx context.Context, daemon string) (string, error) {
+	argv := map[string][]string{BIRD: {"bird", "--version"}, FRR: {filepath.Join(frrDir, "zebra"), "-v"}}[daemon]
+	if argv == nil {
+		return "", fmt.Errorf("router: no daemon is called %q", daemon)
+	}
+	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("router: %s is not there; install it with `apt-get install %s`: %w", argv[0], packages[daemon], ErrMissing)
+	}
+	if err != nil {
+		return "", fmt.Errorf("router: %s: %w", argv[0], err)
+	}
+	v := versionPattern.FindSubmatch(out)
+	if v == nil {
+		return "", fmt.Errorf("router: %s says no version", argv[0])
+	}
+	return string(v[1]), nil
+}
+
+var versionPattern = regexp.MustCompile(`version (\d[^\s]*)`)
