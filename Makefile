@@ -1,0 +1,76 @@
+# Orrery's tasks. "make help" lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+TOOL     := $(GO) tool -modfile=tools/go.mod
+
+# What the demo shows. It ends by itself.
+DEMO     ?= ./bin/orrery up examples/iridium.yaml --for 120s
+
+# Packages with benchmarks whose figures the project watches.
+BENCH    ?= ./orbit/... ./sky ./plan ./route ./curve ./fabric
+COUNT    ?= 6
+FUZZTIME ?= 30s
+
+##@ Use
+
+build: ## build ./bin/orrery, one static binary
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+demo: ## install what is missing and run a small moving network for two minutes
+	@scripts/deps.sh run
+	@$(MAKE) --no-print-directory build
+	$(DEMO)
+
+##@ Test
+
+test: ## install what is missing and run every test
+	@scripts/deps.sh test
+	@scripts/test.sh all
+
+test-pure: ## run the tests that need neither root nor Linux
+	@scripts/test.sh pure
+
+test-kernel: ## run the tests that make namespaces, devices and daemons
+	@scripts/test.sh kernel
+
+test-race: ## run the tests of all packages that share memory under the race detector
+	@scripts/test.sh race
+
+fuzz: ## run every fuzz target for FUZZTIME
+	@scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## measure COUNT times and print medians and ratios within this run
+	@mkdir -p bin
+	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) -timeout 60m $(BENCH) | tee bin/bench.txt
+	@$(GO) run ./scripts/benchtable bin/bench.txt
+
+##@ Develop
+
+check: ## gofmt, go vet and golangci-lint
+	@scripts/check.sh
+	$(TOOL) golangci-lint run ./...
+
+generate: ## make the generated files anew: API, JSON Schema, reference pages
+	$(TOOL) buf lint
+	$(TOOL) buf generate
+	$(GO) generate ./...
+
+deps: ## install the packages that the demo and the tests need
+	@scripts/deps.sh test
+
+clean: ## remove what was built
+	rm -rf bin dist
+
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: build demo test test-pure test-kernel test-race fuzz bench check generate deps clean help
