@@ -261,8 +261,10 @@ func (x *WatchStatusResponse) GetStatus() *Status {
 // Status is a run at one moment.
 type Status struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Phase Phase                  `protobuf:"varint,2,opt,name=phase,proto3,enum=orrery.v1alpha1.Phase" json:"phase,omitempty"`
+	// All events so far, topology events among them.
+	TotalEvents int64  `protobuf:"varint,31,opt,name=total_events,json=totalEvents,proto3" json:"total_events,omitempty"`
+	Name        string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Phase       Phase  `protobuf:"varint,2,opt,name=phase,proto3,enum=orrery.v1alpha1.Phase" json:"phase,omitempty"`
 	// What is wrong, one sentence each.
 	Problems []string               `protobuf:"bytes,3,rep,name=problems,proto3" json:"problems,omitempty"`
 	Epoch    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -293,7 +295,8 @@ type Status struct {
 	HasAdjacencies bool   `protobuf:"varint,21,opt,name=has_adjacencies,json=hasAdjacencies,proto3" json:"has_adjacencies,omitempty"`
 	LastEvent      *Event `protobuf:"bytes,22,opt,name=last_event,json=lastEvent,proto3" json:"last_event,omitempty"`
 	NextEvent      *Event `protobuf:"bytes,23,opt,name=next_event,json=nextEvent,proto3" json:"next_event,omitempty"`
-	Events         int64  `protobuf:"varint,24,opt,name=events,proto3" json:"events,omitempty"`
+	// Topology events so far.
+	Events int64 `protobuf:"varint,24,opt,name=events,proto3" json:"events,omitempty"`
 	// Pairs of stations that are probed.
 	Pairs []*Pair `protobuf:"bytes,25,rep,name=pairs,proto3" json:"pairs,omitempty"`
 	// From the start of the run until every pair reached each other; absent until then.
@@ -336,6 +339,13 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
 	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Status) GetTotalEvents() int64 {
+	if x != nil {
+		return x.TotalEvents
+	}
+	return 0
 }
 
 func (x *Status) GetName() string {
@@ -2129,8 +2139,10 @@ type PingResponse struct {
 	Lost        bool                   `protobuf:"varint,2,opt,name=lost,proto3" json:"lost,omitempty"`
 	MeasuredRtt *durationpb.Duration   `protobuf:"bytes,3,opt,name=measured_rtt,json=measuredRtt,proto3" json:"measured_rtt,omitempty"`
 	// Twice the sum of the delays along the path there and back.
-	GeometricRtt  *durationpb.Duration `protobuf:"bytes,4,opt,name=geometric_rtt,json=geometricRtt,proto3" json:"geometric_rtt,omitempty"`
-	Hops          int32                `protobuf:"varint,5,opt,name=hops,proto3" json:"hops,omitempty"`
+	GeometricRtt *durationpb.Duration `protobuf:"bytes,4,opt,name=geometric_rtt,json=geometricRtt,proto3" json:"geometric_rtt,omitempty"`
+	Hops         int32                `protobuf:"varint,5,opt,name=hops,proto3" json:"hops,omitempty"`
+	// Why a lost one may have been lost.
+	Problem       string `protobuf:"bytes,6,opt,name=problem,proto3" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2198,6 +2210,13 @@ func (x *PingResponse) GetHops() int32 {
 		return x.Hops
 	}
 	return 0
+}
+
+func (x *PingResponse) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
 }
 
 type ExecRequest struct {
@@ -2366,7 +2385,6 @@ type CaptureRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	Port          string                 `protobuf:"bytes,2,opt,name=port,proto3" json:"port,omitempty"`
-	SnapLength    int32                  `protobuf:"varint,3,opt,name=snap_length,json=snapLength,proto3" json:"snap_length,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2413,13 +2431,6 @@ func (x *CaptureRequest) GetPort() string {
 		return x.Port
 	}
 	return ""
-}
-
-func (x *CaptureRequest) GetSnapLength() int32 {
-	if x != nil {
-		return x.SnapLength
-	}
-	return 0
 }
 
 type CaptureResponse struct {
@@ -2773,8 +2784,10 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x12WatchStatusRequest\x125\n" +
 	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\"F\n" +
 	"\x13WatchStatusResponse\x12/\n" +
-	"\x06status\x18\x01 \x01(\v2\x17.orrery.v1alpha1.StatusR\x06status\"\xf5\t\n" +
-	"\x06Status\x12\x12\n" +
+	"\x06status\x18\x01 \x01(\v2\x17.orrery.v1alpha1.StatusR\x06status\"\x98\n" +
+	"\n" +
+	"\x06Status\x12!\n" +
+	"\ftotal_events\x18\x1f \x01(\x03R\vtotalEvents\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12,\n" +
 	"\x05phase\x18\x02 \x01(\x0e2\x16.orrery.v1alpha1.PhaseR\x05phase\x12\x1a\n" +
 	"\bproblems\x18\x03 \x03(\tR\bproblems\x120\n" +
@@ -2942,13 +2955,14 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\x05R\x05count\x125\n" +
 	"\binterval\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12\x12\n" +
-	"\x04size\x18\x05 \x01(\x05R\x04size\"\xd0\x01\n" +
+	"\x04size\x18\x05 \x01(\x05R\x04size\"\xea\x01\n" +
 	"\fPingResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x05R\bsequence\x12\x12\n" +
 	"\x04lost\x18\x02 \x01(\bR\x04lost\x12<\n" +
 	"\fmeasured_rtt\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\vmeasuredRtt\x12>\n" +
 	"\rgeometric_rtt\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\fgeometricRtt\x12\x12\n" +
-	"\x04hops\x18\x05 \x01(\x05R\x04hops\"\xb8\x01\n" +
+	"\x04hops\x18\x05 \x01(\x05R\x04hops\x12\x18\n" +
+	"\aproblem\x18\x06 \x01(\tR\aproblem\"\xb8\x01\n" +
 	"\vExecRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
 	"\x04argv\x18\x02 \x03(\tR\x04argv\x12\x1a\n" +
@@ -2961,12 +2975,10 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x06stdout\x18\x01 \x01(\fR\x06stdout\x12\x16\n" +
 	"\x06stderr\x18\x02 \x01(\fR\x06stderr\x12\x16\n" +
 	"\x06exited\x18\x03 \x01(\bR\x06exited\x12\x1b\n" +
-	"\texit_code\x18\x04 \x01(\x05R\bexitCode\"Y\n" +
+	"\texit_code\x18\x04 \x01(\x05R\bexitCode\"8\n" +
 	"\x0eCaptureRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
-	"\x04port\x18\x02 \x01(\tR\x04port\x12\x1f\n" +
-	"\vsnap_length\x18\x03 \x01(\x05R\n" +
-	"snapLength\"%\n" +
+	"\x04port\x18\x02 \x01(\tR\x04port\"%\n" +
 	"\x0fCaptureResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"\x0e\n" +
 	"\fPauseRequest\"\x0f\n" +

@@ -1,0 +1,149 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"connectrpc.com/connect"
+
+	pb "orrery.dev/orrery/api/orrery/v1alpha1"
+	"orrery.dev/orrery/fabric"
+	"orrery.dev/orrery/node"
+)
+
+// capturer is the further ability of a fabric to copy a port's frames out as a
+// pcapng stream.
+type capturer interface {
+	Capture(fabric.PortID) (stream io.Reader, stop func(), err error)
+}
+
+// chunk of a byte stream in one message.
+const chunk = 32 << 10
+
+// Capture implements the method of the schema.
+func (s *Server) Capture(ctx context.Context, req *connect.Request[pb.CaptureRequest], out *connect.ServerStream[pb.CaptureResponse]) error {
+	n, err := s.findNode(req.Msg.GetNode())
+	if err != nil {
+		return err
+	}
+	port, ok := s.run.Plan().PortByName(n.Name, req.Msg.GetPort())
+	if !ok {
+		var names []string
+		for i := range n.Ports {
+			names = append(names, n.Ports[i].Name)
+		}
+		return connect.NewError(connect.CodeNotFound, fmt.Errorf("node %s has no port %q; it has %v", n.Name, req.Msg.GetPort(), names))
+	}
+	c, ok := s.run.Fabric().(capturer)
+	if !ok {
+		return connect.NewError(connect.CodeUnimplemented, errors.New("this run's link engine cannot capture"))
+	}
+	stream, stop, err := c.Capture(fabric.PortID(port.ID))
+	if err != nil {
+		return connect.NewError(connect.CodeResourceExhausted, err)
+	}
+	defer stop()
+	defer context.AfterFunc(ctx, stop)()
+	buf := make([]byte, chunk)
+	for {
+		n, err := stream.Read(buf)
+		if n > 0 {
+			if err := out.Send(&pb.CaptureResponse{Data: buf[:n]}); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Exec implements the method of the schema.
+func (s *Server) Exec(ctx context.Context, stream *connect.BidiStream[pb.ExecRequest, pb.ExecResponse]) error {
+	first, err := stream.Receive()
+	if err != nil {
+		return err
+	}
+	n, err := s.findNode(first.GetNode())
+	if err != nil {
+		return err
+	}
+	if len(first.GetArgv()) == 0 {
+		return connect.NewError(connect.CodeInvalidArgument, errors.New("no command is given"))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stdin, feed := io.Pipe()
+	defer stdin.Close()
+	sizes := make(chan node.WindowSize, 1)
+	if first.GetColumns() > 0 {
+		sizes <- size(first)
+	}
+	go func() {
+		defer feed.Close()
+		for {
+			m, err := stream.Receive()
+			if err != nil {
+				if !errors.Is(err, io.EOF) {
+					cancel() // the client has gone: so shall the command
+				}
+				return
+			}
+			if m.GetColumns() > 0 {
+				select {
+				case sizes <- size(m):
+				default: // one is waiting; the next will correct it
+				}
+			}
+			if len(m.GetStdin()) > 0 {
+				if _, err := feed.Write(m.GetStdin()); err != nil {
+					return // the command has ended
+				}
+			}
+			if m.GetStdinClosed() {
+				return
+			}
+		}
+	}()
+
+	var mu sync.Mutex // one sender at a time
+	send := func(m *pb.ExecResponse) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return stream.Send(m)
+	}
+	code, err := s.run.Nodes().Exec(ctx, n.Name, first.GetArgv(), node.Stdio{
+		In:       stdin,
+		Out:      sender(func(b []byte) error { return send(&pb.ExecResponse{Stdout: b}) }),
+		Err:      sender(func(b []byte) error { return send(&pb.ExecResponse{Stderr: b}) }),
+		Terminal: first.GetTerminal(), Resize: sizes,
+	})
+	if err != nil {
+		return connect.NewError(connect.CodeFailedPrecondition, err)
+	}
+	return send(&pb.ExecResponse{Exited: true, ExitCode: int32(code)})
+}
+
+func size(m *pb.ExecRequest) node.WindowSize {
+	return node.WindowSize{Columns: uint16(min(m.GetColumns(), 10000)), Rows: uint16(min(m.GetRows(), 10000))}
+}
+
+// sender is a Writer that sends each write as messages.
+type sender func([]byte) error
+
+func (s sender) Write(b []byte) (int, error) {
+	for done := 0; done < len(b); {
+		n := min(chunk, len(b)-done)
+		if err := s(b[done : done+n]); err != nil {
+			return done, err
+		}
+		done += n
+	}
+	return len(b), nil
+}

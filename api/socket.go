@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/api/orrery/v1alpha1/orreryv1alpha1connect"
+)
+
+// maxRequest bounds what a client may send in one message.
+const maxRequest = 1 << 20
+
+// Handler is the API as an HTTP handler: Connect, gRPC and gRPC-Web.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(orreryv1alpha1connect.NewControlServiceHandler(s, connect.WithReadMaxBytes(maxRequest)))
+	return mux
+}
+
+// Serve answers on a unix socket that only its owner may use, until ctx ends.
+// The socket is removed then. ready is called when clients can connect.
+func (s *Server) Serve(ctx context.Context, path string, ready func()) error {
+	// The mode must be right from the first moment, so it is set by the mask
+	// and not afterwards.
+	old := unix.Umask(0o177)
+	l, err := net.Listen("unix", path)
+	unix.Umask(old)
+	if err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	defer os.Remove(path)
+	srv := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		Protocols:         protocols(),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		<-ctx.Done()
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if srv.Shutdown(end) != nil {
+			srv.Close()
+		}
+	}()
+	ready()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	<-done
+	return nil
+}
+
+// protocols are HTTP/1.1 for curl and HTTP/2 without TLS for streams in both
+// directions.
+func protocols() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
+// Dial is a client of the run whose control socket is at path.
+func Dial(path string) orreryv1alpha1connect.ControlServiceClient {
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	hc := &http.Client{Transport: &http.Transport{
+		Protocols: p,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", path)
+		},
+	}}
+	return orreryv1alpha1connect.NewControlServiceClient(hc, "http://orrery")
+}
