@@ -13,17 +13,6 @@ import (
 	"orrery.dev/orrery/scenario/internal/shape"
 )
 
-// ignored are the fields of a Kubernetes object that say nothing about the
-// network; an object as the API server prints it is read, too.
-var ignored = map[reflect.Type][]string{
-	reflect.TypeFor[Scenario](): {"status"},
-	reflect.TypeFor[Metadata](): {
-		"annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers",
-		"generateName", "generation", "labels", "managedFields", "namespace", "ownerReferences",
-		"resourceVersion", "selfLink", "uid",
-	},
-}
-
 // decoder fills a Scenario from a tree and notes the place of each field.
 type decoder struct {
 	*report
@@ -280,7 +269,7 @@ func (d *decoder) mapping(n *node, v reflect.Value, path string) {
 	for key, value := range d.fields(n, path) {
 		i := slices.IndexFunc(fields, func(f shape.Field) bool { return f.Name == key.text })
 		if i < 0 {
-			if !slices.Contains(ignored[v.Type()], key.text) {
+			if !slices.Contains(shape.Ignored(v.Type()), key.text) {
 				unknown = append(unknown, key)
 			}
 			continue

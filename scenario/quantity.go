@@ -51,6 +51,33 @@ var (
 	durationUnits = dimension{"duration", "15s", []unit{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}}}
 )
 
+// Quantity says what the texts of a quantity look like, for the JSON Schema and
+// the reference page.
+type Quantity struct {
+	Name    string   // "distance"
+	Example string   // "780km"
+	Units   []string // none for a fraction
+	Pattern string   // regular expression of JSON Schema (ECMA-262)
+}
+
+// Quantities are the quantities by the names of their Go types.
+func Quantities() map[string]Quantity {
+	of := func(d *dimension, repeated string) Quantity {
+		q := Quantity{Name: d.name, Example: d.example}
+		for _, u := range d.units {
+			q.Units = append(q.Units, u.name)
+		}
+		part := `[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s?(` + strings.Join(q.Units, "|") + `)`
+		q.Pattern = `^[-+]?(` + part + `)` + repeated + `$`
+		return q
+	}
+	return map[string]Quantity{
+		"Distance": of(&distanceUnits, ""), "Angle": of(&angleUnits, ""), "Rate": of(&rateUnits, ""),
+		"Size": of(&sizeUnits, ""), "Duration": of(&durationUnits, "+"),
+		"Fraction": {Name: "fraction", Example: "0.01 or 1%", Pattern: `^[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s?%?$`},
+	}
+}
+
 // quantityError says that a text is not the quantity that it should be.
 type quantityError struct{ what, right string }
 
@@ -58,7 +85,7 @@ func (e *quantityError) Error() string { return e.what + "; " + e.right }
 
 // numberForm is a decimal number; partForm is one with the letters behind it.
 var (
-	numberForm = `[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?`
+	numberForm = `[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?`
 	partForm   = regexp.MustCompile(`^(` + numberForm + `)\s?([^-+0-9.\s]*)`)
 )
 

@@ -90,3 +90,17 @@ func Names(t reflect.Type) []string {
 	}
 	return names
 }
+
+// ignored are the fields of a Kubernetes object that say nothing about the
+// network, by the names of the types; an object as the API server prints it is
+// read, too.
+var ignored = map[string][]string{
+	"Scenario": {"status"},
+	"Metadata": {
+		"creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers", "generateName",
+		"generation", "managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid",
+	},
+}
+
+// Ignored are the fields of a type that are accepted and not read.
+func Ignored(t reflect.Type) []string { return ignored[t.Name()] }
