@@ -270,6 +270,76 @@ func TestFileShapes(t *testing.T) {
 	}
 }
 
+// TestOMMShapes has what publishers write besides the plain fields.
+func TestOMMShapes(t *testing.T) {
+	want := sample(t)
+	once := []Elements{want}
+	object := strings.TrimSuffix(strings.TrimPrefix(writers[OMMJSON](once), "["), "\n]")
+	xml := writers[OMMXML](once)
+	kvn := writers[OMMKVN](once)
+	csv := writers[OMMCSV](once)
+	replace := func(s, old, new string) string {
+		if !strings.Contains(s, old) {
+			t.Fatalf("%q is not in %s", old, s)
+		}
+		return strings.ReplaceAll(s, old, new)
+	}
+	for name, c := range map[string]struct {
+		text  string
+		count int
+	}{
+		"JSON, one object":         {object, 1},
+		"JSON, fields not known":   {replace(object, "{", `{"DECAY_DATE":null,"RCS":{"SIZE":["L",{}]},"TLE_LINE0":"0 X","GP_ID":7,"ACTIVE":true,`), 1},
+		"JSON, indented":           {"\n [ \r\n" + object + ",\n" + object + "\n]\n", 2},
+		"XML, omm alone":           {replace(replace(xml, "<ndm>", ""), "</ndm>", ""), 1},
+		"XML, units and namespace": {replace(replace(xml, "<MEAN_MOTION>", `<MEAN_MOTION units="rev/day">`), "<ndm>", `<ndm xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><!-- c -->`), 1},
+		"KVN, two with versions":   {kvn + "\n" + kvn, 2},
+		"KVN, one version":         {kvn + replace(kvn, "CCSDS_OMM_VERS = 2.0\n", ""), 2},
+		"KVN, day of year":         {replace(kvn, "2026-03-01T12:00:00.000000", "2026-060T12:00:00.000Z"), 1},
+		"KVN, other words":         {replace(replace(kvn, "= SGP4", "= SGP/SGP4"), "= EARTH", "= Earth"), 1},
+		"CSV, CRLF":                {replace(csv, "\n", "\r\n"), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sets, err := Read(strings.NewReader(c.text), Detect)
+			if err != nil {
+				t.Fatalf("%v in\n%s", err, c.text)
+			}
+			if len(sets) != c.count {
+				t.Fatalf("%d sets, want %d", len(sets), c.count)
+			}
+			for _, e := range sets {
+				if e != want {
+					t.Errorf("got  %+v\nwant %+v", e, want)
+				}
+			}
+		})
+	}
+
+	quoted := replace(csv, `"EXAMPLE 7"`, `"EXAMPLE ""7"", B"`)
+	sets, err := Read(strings.NewReader(quoted), OMMCSV)
+	if err != nil || sets[0].Name != `EXAMPLE "7", B` {
+		t.Errorf("quotes within quotes: %v, %v", sets, err)
+	}
+}
+
+// TestMeanAltitude takes orbits whose altitude is known.
+func TestMeanAltitude(t *testing.T) {
+	for _, c := range []struct {
+		e    Elements
+		want float64
+		near float64
+	}{
+		{Elements{MeanMotion: 1.00273791}, 35786, 3}, // geostationary
+		{Elements{MeanMotion: 2.00563, Inclination: 55}, 20182, 10},
+		// Near 54.7°, where 3cos²i = 1, J2 does not change the mean anomaly's rate.
+		{Elements{MeanMotion: 16, Inclination: math.Acos(math.Sqrt(1.0/3)) * 180 / math.Pi}, math.Cbrt(Mu*math.Pow(86400/16/(2*math.Pi), 2)) - EarthRadius, 1e-9},
+	} {
+		if a := c.e.MeanAltitude(); math.Abs(a-c.want) > c.near {
+			t.Errorf("%v rev/day: %v km, want %v", c.e.MeanMotion, a, c.want)
+		}
+	}
+}
+
 // TestErrors has one case for each kind of fault and the sentence for it.
 func TestErrors(t *testing.T) {
 	edit := func(line string, column int, text string) string {

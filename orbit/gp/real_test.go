@@ -39,6 +39,7 @@ func TestRealFiles(t *testing.T) {
 		firstDesignator string
 	}{
 		{"tle/starlink.tle", 3023, [2]float64{530, 580}, "STARLINK-24", "2019-029D"},
+		{"tle/iridium.tle", 31, [2]float64{490, 800}, "IRIDIUM 7 [-]", "1997-020B"},
 		{"tle/oneweb.tle", 426, [2]float64{1190, 1230}, "ONEWEB-0012", "2019-010A"},
 	} {
 		t.Run(c.file, func(t *testing.T) {
