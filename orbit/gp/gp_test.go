@@ -368,6 +368,7 @@ func TestErrors(t *testing.T) {
 		{"epoch day", tle(edit(line1, 21, "000"), line2), `line 2: epoch day is "000.50000000"; expected a day of the year from 1 to 366.99999999 in columns 21-32`},
 		{"epoch year", tle(edit(line1, 19, "2x"), line2), `line 2: epoch year is "2x"; expected two digits in columns 19-20`},
 		{"exponent", tle(edit(line1, 54, " 28098x4"), line2), `line 2: B* is " 28098x4"; expected a number such as 12345-4, meaning 0.12345e-4, in columns 54-61`},
+		{"huge drag", tle(edit(line1, 54, " 28098+5"), line2), `line 2: B* is " 28098+5"; expected a number from -100 to 100 in columns 54-61`},
 		{"SGP4-XP", tle(edit(line1, 63, "4"), line2), `line 2: ephemeris type is "4"; expected elements of SGP4 (type 0): those of SGP4-XP (type 4) need a propagator that is not public`},
 		{"inclination", tle(line1, edit(line2, 9, "190.0537")), `line 3: inclination is "190.0537"; expected a number from 0 to 180 in columns 9-16`},
 		{"eccentricity", tle(line1, edit(line2, 27, ".001234")), `line 3: eccentricity is ".001234"; expected seven decimals without a point in columns 27-33`},

@@ -69,7 +69,7 @@ func (c *card) number(k columns, b bounds) float64 {
 }
 
 // exponential reads a number such as " 12345-4", which is 0.12345e-4.
-func (c *card) exponential(k columns) float64 {
+func (c *card) exponential(k columns, b bounds) float64 {
 	s := strings.TrimSpace(c.at(k))
 	sign := 1.0
 	if s != "" && (s[0] == '-' || s[0] == '+') {
@@ -84,7 +84,10 @@ func (c *card) exponential(k columns) float64 {
 		return 0
 	}
 	v, _ := strconv.ParseFloat("0."+s[:i]+"e"+s[i:], 64)
-	return sign * v
+	if v *= sign; !b.hold(v) {
+		c.fail(k.name, c.at(k), fmt.Sprintf("%v in %v", b, k))
+	}
+	return v
 }
 
 // designator turns "98067A" into "1998-067A". Anything else of the launch
@@ -124,35 +127,31 @@ func (c *card) catalogue(k columns) int {
 		}
 	}
 	if !ok {
-		c.fail(k.name, c.at(k), "five digits, or a letter other than I and O and four digits, in columns 3-7")
+		c.fail(k.name, c.at(k), "five digits, or a letter other than I and O and four digits, in "+k.String())
 	}
 	return n
 }
 
-// epoch: the day of the year counts from 1; its eight decimals are exact in
-// nanoseconds.
+// epoch: the day of the year counts from 1. Its decimals, eight by rule and
+// ten at most, are exact in nanoseconds.
 func (c *card) epoch() time.Time {
-	y := strings.TrimSpace(c.at(columnEpochYear))
-	year, err := strconv.Atoi(y)
-	if err != nil || !digits(y) {
+	year := strings.TrimSpace(c.at(columnEpochYear))
+	if !digits(year) {
 		c.fail(columnEpochYear.name, c.at(columnEpochYear), fmt.Sprintf("two digits in %v", columnEpochYear))
 		return time.Time{}
 	}
-	s := strings.TrimSpace(c.at(columnEpochDay))
-	whole, frac, _ := strings.Cut(s, ".")
-	whole = strings.TrimSpace(whole)
-	day, err := strconv.Atoi(whole)
-	if err != nil || !digits(whole) || (frac != "" && !digits(frac)) || day < 1 || day > 366 {
-		c.fail(columnEpochDay.name, c.at(columnEpochDay), "a day of the year from 1 to 366.99999999 in columns 21-32")
+	whole, decimals, _ := strings.Cut(strings.TrimSpace(c.at(columnEpochDay)), ".")
+	decimals = (decimals + "0000000000")[:10]
+	day, _ := strconv.Atoi(whole)
+	if !digits(whole) || !digits(decimals) || day < 1 || day > 366 {
+		c.fail(columnEpochDay.name, c.at(columnEpochDay), fmt.Sprintf("a day of the year from 1 to 366.99999999 in %v", columnEpochDay))
 		return time.Time{}
 	}
-	part, err := strconv.ParseInt((frac + "00000000")[:8], 10, 64)
-	if err != nil {
-		c.fail(columnEpochDay.name, c.at(columnEpochDay), "a day with up to eight decimals in columns 21-32")
-	}
+	y, _ := strconv.Atoi(year)
+	part, _ := strconv.ParseInt(decimals, 10, 64)
 	const perDay = 24 * time.Hour
-	t := time.Date(fullYear(year), time.January, 1, 0, 0, 0, 0, time.UTC)
-	return t.Add(time.Duration(day-1)*perDay + time.Duration(part)*(perDay/1e8))
+	return time.Date(fullYear(y), time.January, 1, 0, 0, 0, 0, time.UTC).
+		Add(time.Duration(day-1)*perDay + time.Duration(part)*(perDay/1e10))
 }
 
 func digits(s string) bool {
@@ -222,8 +221,8 @@ func parseTLE(name, text1 string, at1 int, text2 string, at2 int) (Elements, err
 	e.Designator = c.designator(columnDesignator)
 	e.Epoch = c.epoch()
 	e.MeanMotionDot = c.number(columnDot, boundsDot)
-	e.MeanMotionDDot = c.exponential(columnDDot)
-	e.BStar = c.exponential(columnBStar)
+	e.MeanMotionDDot = c.exponential(columnDDot, boundsDot)
+	e.BStar = c.exponential(columnBStar, boundsBStar)
 	if kind := c.at(columnType); kind == typeXP {
 		c.fail(columnType.name, kind, wantSGP4)
 	}
