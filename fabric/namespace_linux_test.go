@@ -75,14 +75,22 @@ func (n *namespace) do(f func() error) {
 	}
 }
 
-// port makes a TAP that is up, with address fe80::number/64 and as MAC.
+// port makes a TAP with up's settings.
 func (n *namespace) port(name string, number byte) *os.File {
 	n.tb.Helper()
 	var f *os.File
 	n.do(func() (err error) {
-		if f, err = tap.Create(name); err != nil {
-			return err
-		}
+		f, err = tap.Create(name)
+		return err
+	})
+	n.up(name, number)
+	return f
+}
+
+// up gives a device a MAC and the address fd00::number/64 and raises it.
+func (n *namespace) up(name string, number byte) {
+	n.tb.Helper()
+	n.do(func() error {
 		for _, s := range []string{"accept_dad", "router_solicitations"} {
 			if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/"+s, []byte("0"), 0); err != nil {
 				return err
@@ -98,19 +106,13 @@ func (n *namespace) port(name string, number byte) *os.File {
 		if err := netlink.LinkSetUp(link); err != nil {
 			return err
 		}
-		for _, a := range []string{fmt.Sprintf("fd00::%x/64", number)} {
-			addr, err := netlink.ParseAddr(a)
-			if err != nil {
-				return err
-			}
-			addr.Flags = unix.IFA_F_NODAD
-			if err := netlink.AddrReplace(link, addr); err != nil {
-				return err
-			}
+		addr, err := netlink.ParseAddr(fmt.Sprintf("fd00::%x/64", number))
+		if err != nil {
+			return err
 		}
-		return nil
+		addr.Flags = unix.IFA_F_NODAD
+		return netlink.AddrReplace(link, addr)
 	})
-	return f
 }
 
 func running(tb testing.TB) *clock.Timeline {

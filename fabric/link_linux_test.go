@@ -1,0 +1,342 @@
+package fabric_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/curve"
+	"orrery.dev/orrery/fabric"
+	"orrery.dev/orrery/tap"
+)
+
+// A change of carrier reaches netlink's listeners before SetCarrier returns or
+// shortly after, each time: the kernel's own pace is once a second.
+func TestCarrierIsAnnounced(t *testing.T) {
+	a, _, e := twoNodes(t, fabric.Config{})
+	updates := make(chan netlink.LinkUpdate, 100)
+	done := make(chan struct{})
+	defer close(done)
+	a.do(func() error {
+		return netlink.LinkSubscribeWithOptions(updates, done, netlink.LinkSubscribeOptions{Namespace: &a.ns})
+	})
+	var worst time.Duration
+	began := time.Now()
+	for i := range 10 {
+		up := i%2 == 0
+		start := time.Now()
+		if err := e.SetCarrier(0, up); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.SetCarrier(0, up); err != nil { // does nothing
+			t.Fatal(err)
+		}
+		want := netlink.LinkOperState(netlink.OperDown)
+		if up {
+			want = netlink.OperUp
+		}
+		for seen := false; !seen; {
+			select {
+			case u := <-updates:
+				seen = u.Attrs().Name == "fore" && u.Attrs().OperState == want
+			case <-time.After(5 * time.Second):
+				t.Fatalf("change %d was not announced", i)
+			}
+		}
+		worst = max(worst, time.Since(start))
+	}
+	if total := time.Since(began); total > 4*time.Second {
+		t.Errorf("10 changes took %v: they were not announced one by one", total)
+	}
+	t.Logf("latest announcement after %v", worst)
+}
+
+// transfer sends size bytes by TCP from a to b and compares what arrives.
+func transfer(a, b *namespace, size int) time.Duration {
+	a.tb.Helper()
+	var ln net.Listener
+	var conn net.Conn
+	b.do(func() (err error) {
+		ln, err = net.Listen("tcp6", "[fd00::2]:9")
+		return err
+	})
+	defer ln.Close()
+	got := make(chan [32]byte, 1)
+	go func() {
+		c, err := ln.Accept()
+		if err != nil {
+			got <- [32]byte{}
+			return
+		}
+		defer c.Close()
+		h := sha256.New()
+		_, _ = io.Copy(h, c)
+		got <- [32]byte(h.Sum(nil))
+	}()
+	a.do(func() (err error) {
+		d := net.Dialer{Timeout: 5 * time.Second}
+		conn, err = d.DialContext(context.Background(), "tcp6", "[fd00::2]:9")
+		return err
+	})
+	data := make([]byte, size)
+	for i := range data {
+		data[i] = byte(i * i >> 8)
+	}
+	start := time.Now()
+	if _, err := conn.Write(data); err != nil {
+		a.tb.Fatal(err)
+	}
+	conn.Close()
+	if sum := <-got; sum != sha256.Sum256(data) {
+		a.tb.Fatal("what arrived is not what was sent")
+	}
+	return time.Since(start)
+}
+
+func TestTCP(t *testing.T) {
+	a, b, e := twoNodes(t, fabric.Config{})
+	connect(e, 0, 1, 1, time.Millisecond)
+	const size = 20 << 20
+	took := transfer(a, b, size)
+	frames := e.Counters(0).SentFrames
+	t.Logf("unlimited: %v, %d frames", took, frames)
+	if frames > size/3000 {
+		t.Errorf("%d frames for %d bytes: no super-frames were sent on an unlimited link", frames, size)
+	}
+
+	// On a slow link every segment is a frame, and the rate is kept.
+	before := e.Counters(0)
+	const rate = 200e6
+	for i := range 2 {
+		e.Set(fabric.PortID(i), &fabric.Wire{Peer: fabric.PortID(1 - i), Contact: 1, End: time.Hour, Rate: curve.Constant(rate), Queue: 1 << 20})
+	}
+	time.Sleep(50 * time.Millisecond) // offloads are switched in the background
+	const slow = 4 << 20
+	took = transfer(a, b, slow)
+	c := e.Counters(0)
+	t.Logf("at 200 Mbit/s: %v, %d frames", took, c.SentFrames-before.SentFrames)
+	if n := c.SentFrames - before.SentFrames; n < slow/1500 {
+		t.Errorf("%d frames for %d bytes: super-frames on a slow link", n, slow)
+	}
+	if least := time.Duration(slow * 8 / rate * 1e9); took < least {
+		t.Errorf("%d bytes took %v, less than %v at the link's rate", slow, took, least)
+	}
+	if d := c.DropDevice + c.DropOverload; d > 0 {
+		t.Errorf("%d frames were lost unasked", d)
+	}
+}
+
+func TestContactEndDropsWhatIsInFlight(t *testing.T) {
+	a, b, e := twoNodes(t, fabric.Config{})
+	connect(e, 0, 1, 1, 300*time.Millisecond)
+	var conn, sink net.PacketConn
+	b.do(func() (err error) { sink, err = net.ListenPacket("udp6", "[fd00::2]:9"); return err })
+	a.do(func() (err error) { conn, err = net.ListenPacket("udp6", "[fd00::1]:9"); return err })
+	defer conn.Close()
+	defer sink.Close()
+	// Let neighbour discovery pass first.
+	for got := false; !got; {
+		_, _ = conn.WriteTo([]byte("hello"), sink.LocalAddr())
+		_ = sink.SetReadDeadline(time.Now().Add(time.Second))
+		_, _, err := sink.ReadFrom(make([]byte, 9))
+		got = err == nil
+	}
+	time.Sleep(400 * time.Millisecond)
+	before := e.Counters(0)
+	for range 5 {
+		_, _ = conn.WriteTo([]byte("lost"), sink.LocalAddr())
+	}
+	time.Sleep(50 * time.Millisecond)
+	e.Set(0, nil)
+	_, _ = conn.WriteTo([]byte("nowhere"), sink.LocalAddr())
+	_ = sink.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	buf := make([]byte, 9)
+	for {
+		n, _, err := sink.ReadFrom(buf)
+		if err != nil {
+			break
+		}
+		if s := string(buf[:n]); s != "hello" {
+			t.Errorf("%q arrived after the contact's end", s)
+		}
+	}
+	c := e.Counters(0)
+	if got := c.DropInFlight - before.DropInFlight; got < 5 {
+		t.Errorf("%d frames were dropped in flight, want 5", got)
+	}
+	if c.DropNoLink == before.DropNoLink {
+		t.Error("what was sent without a link was not counted")
+	}
+}
+
+func TestCloseLeavesDevices(t *testing.T) {
+	a, _, e := twoNodes(t, fabric.Config{})
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatalf("closing twice: %v", err)
+	}
+	a.do(func() error {
+		_, err := netlink.LinkByName("fore")
+		return err
+	})
+	if err := e.SetCarrier(0, true); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("SetCarrier after Close: %v", err)
+	}
+}
+
+func TestCaptureOfDevices(t *testing.T) {
+	a, b, e := twoNodes(t, fabric.Config{})
+	connect(e, 0, 1, 1, time.Millisecond)
+	stream, stop, err := e.Capture(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := e.Capture(0); !errors.Is(err, fabric.ErrCaptured) {
+		t.Errorf("a second capture: %v", err)
+	}
+	file := make(chan []byte)
+	go func() {
+		data, _ := io.ReadAll(stream)
+		file <- data
+	}()
+	ping(a, b, 5)
+	transfer(a, b, 1<<20)
+	time.Sleep(50 * time.Millisecond)
+	stop()
+	stop()
+	data := <-file
+
+	r, err := pcapgo.NewNgReader(bytes.NewReader(data), pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i, err := r.Interface(0); err != nil || i.Name != "a:fore" || i.LinkType != layers.LinkTypeEthernet {
+		t.Errorf("interface %+v, %v", i, err)
+	}
+	packets, udp := 0, 0
+	var last time.Time
+	for {
+		d, ci, err := r.ReadPacketData()
+		if err != nil {
+			break
+		}
+		packets++
+		if off := time.Since(ci.Timestamp); off < 0 || off > time.Minute {
+			t.Fatalf("packet at %v", ci.Timestamp)
+		}
+		if ci.Timestamp.Before(last.Add(-time.Second)) {
+			t.Fatal("timestamps run backwards")
+		}
+		last = ci.Timestamp
+		p := gopacket.NewPacket(d, layers.LayerTypeEthernet, gopacket.Default)
+		if p.ErrorLayer() != nil {
+			t.Fatal(p.ErrorLayer().Error())
+		}
+		if p.Layer(layers.LayerTypeUDP) != nil {
+			udp++
+		}
+	}
+	if udp != 10 || packets < 20 {
+		t.Errorf("%d packets, of which %d UDP; want 5 datagrams there and back", packets, udp)
+	}
+
+	shark, err := exec.LookPath("tshark")
+	if err != nil {
+		t.Skip("the rest needs tshark, which is not installed")
+	}
+	path := t.TempDir() + "/capture.pcapng"
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(shark, "-r", path, "-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE",
+		"-T", "fields", "-e", "frame.packet_flags_direction", "-e", "tcp.checksum.status", "-e", "udp.checksum.status", "-e", "icmpv6.checksum.status").Output()
+	if err != nil {
+		t.Fatalf("tshark: %v", err)
+	}
+	lines := strings.Split(strings.TrimRight(string(out), "\n"), "\n")
+	if len(lines) != packets {
+		t.Errorf("tshark sees %d packets, want %d", len(lines), packets)
+	}
+	directions := map[string]int{}
+	for _, l := range lines {
+		f := strings.Split(l, "\t")
+		directions[f[0]]++
+		for _, status := range f[1:] {
+			if strings.Contains(status, "0") {
+				t.Fatalf("tshark finds a wrong checksum: %q", l)
+			}
+		}
+	}
+	if len(directions) != 2 {
+		t.Errorf("directions seen: %v", directions)
+	}
+}
+
+// Frames in and out of a socket in place of a TAP, as an ordinary user may have it.
+func TestWorkersOverSockets(t *testing.T) {
+	tl := running(t)
+	var nodes [4]int
+	var ports []fabric.Port
+	for i := range nodes {
+		var device *os.File
+		nodes[i], device, _ = socketPair(t)
+		defer unix.Close(nodes[i])
+		ports = append(ports, fabric.Port{Name: "p", Device: device})
+	}
+	e := newEngine(t, fabric.Config{Timeline: tl, Ports: ports, Workers: 2})
+	const delay = 3 * time.Millisecond
+	for i := range nodes {
+		e.Set(fabric.PortID(i), &fabric.Wire{Peer: fabric.PortID(i ^ 1), Contact: 1, End: time.Hour, Delay: curve.Constant(delay.Seconds())})
+		if err := e.SetCarrier(fabric.PortID(i), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const count = 100 // as many as an ordinary user's socket buffers hold
+	sent := map[uint32]time.Time{}
+	for i := range count {
+		for n := range nodes {
+			m := make([]byte, tap.HeaderLen+60)
+			id := uint32(i*len(nodes) + n)
+			binary.BigEndian.PutUint32(m[tap.HeaderLen:], id)
+			sent[id] = time.Now()
+			if _, err := unix.Write(nodes[n], m); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for n := range nodes {
+		buf := make([]byte, 2000)
+		for i := range count {
+			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(nodes[n]), Events: unix.POLLIN}}, 5000); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := unix.Read(nodes[n], buf); err != nil {
+				t.Fatalf("frame %d: %v; %+v", i, err, e.Counters(fabric.PortID(n^1)))
+			}
+			id := binary.BigEndian.Uint32(buf[tap.HeaderLen:])
+			if want := uint32(i*len(nodes) + n ^ 1); id != want {
+				t.Fatalf("node %d got frame %d, want %d: order or loss", n, id, want)
+			}
+			if since := time.Since(sent[id]); since < delay {
+				t.Errorf("frame %d took %v, less than its delay", id, since)
+			}
+		}
+	}
+}
