@@ -150,12 +150,11 @@ func (d *deepSpace) addSecular(p *Propagator, q *attraction, n float64) {
 }
 
 func newDeepSpace(p *Propagator, epoch orbit.JulianDate) *deepSpace {
-	// Days since 1949-12-31, and since 1900-01-00.5 (noon). The reference rounds
-	// the Julian date to one float64 (20 µs) before it places Moon and Sun. This
-	// does too: in the most eccentric orbit of the verification set (23333) it
-	// makes 4 mm. Time since the epoch is never rounded so.
-	day1950 := epoch.Day + epoch.Fraction - 2433281.5
-	day := day1950 + 18261.5
+	// Days since 1899-12-31, noon. The reference rounds the Julian date to one
+	// float64 (20 µs) before it places Moon and Sun. This does too: in the most
+	// eccentric orbit of the verification set (23333) it makes 4 mm. Time since
+	// the epoch is never rounded so.
+	day := epoch.Day + epoch.Fraction - 2433281.5 + 18261.5
 	emsq := p.ecco * p.ecco
 	sinNode, cosNode := math.Sincos(p.nodeo)
 
@@ -180,24 +179,8 @@ func newDeepSpace(p *Propagator, epoch orbit.JulianDate) *deepSpace {
 	}
 	d.addSecular(p, &sun, zns)
 	d.addSecular(p, &moon, znl)
-	d.resonance = newResonance(p, d, siderealTime(epoch, day1950, p.mode))
+	d.resonance = newResonance(p, d, epoch.GMST())
 	return d
-}
-
-// siderealTime at the elements' epoch, rad.
-func siderealTime(epoch orbit.JulianDate, day1950 float64, mode Mode) float64 {
-	if mode == Improved {
-		return epoch.GMST()
-	}
-	// The operational code counts from 1970.
-	ts70 := day1950 - 7305
-	ds70 := math.Floor(ts70 + 1e-8)
-	const c1 = 1.72027916940703639e-2
-	g := math.Mod(1.7321343856509374+c1*ds70+(c1+twoPi)*(ts70-ds70)+ts70*ts70*5.07551419432269442e-15, twoPi)
-	if g < 0 {
-		g += twoPi
-	}
-	return g
 }
 
 // secular applies the secular rates by Moon and Sun, and resonance.
@@ -214,7 +197,7 @@ func (d *deepSpace) secular(el *mean, t float64) {
 
 // periodics applies the periodic terms by Moon and Sun. It returns 0 or what
 // is wrong with the result.
-func (d *deepSpace) periodics(el *mean, t float64, mode Mode) Error {
+func (d *deepSpace) periodics(el *mean, t float64) Error {
 	s, l := d.sun.at(t), d.moon.at(t)
 	pe, pinc, pl := s.e+l.e, s.i+l.i, s.l+l.l
 	pgh, ph := s.gh+l.gh, s.h+l.h
@@ -234,14 +217,8 @@ func (d *deepSpace) periodics(el *mean, t float64, mode Mode) Error {
 		alfdp := sini*sinn + ph*cosn + pinc*cosi*sinn
 		betdp := sini*cosn - ph*sinn + pinc*cosi*cosn
 		node := wrap(el.node)
-		if node < 0 && mode == AFSPC {
-			node += twoPi
-		}
 		xls := el.m + el.argp + cosi*node + pl + pgh - pinc*node*sini
 		moved := math.Atan2(alfdp, betdp)
-		if moved < 0 && mode == AFSPC {
-			moved += twoPi
-		}
 		if math.Abs(node-moved) > math.Pi {
 			if moved < node {
 				moved += twoPi

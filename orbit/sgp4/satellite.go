@@ -29,7 +29,7 @@ func NewSatellite(e gp.Elements, epoch time.Time) (*Satellite, error) {
 		return nil, fmt.Errorf("satellite %d: its elements are of %s, more than ten years from the scenario's epoch %s; take elements of a nearer date",
 			e.Number, e.Epoch.UTC().Format(time.DateOnly), epoch.UTC().Format(time.DateOnly))
 	}
-	p, err := New(e, Improved)
+	p, err := New(e)
 	if err != nil {
 		return nil, fmt.Errorf("satellite %d: %w", e.Number, err)
 	}

@@ -23,18 +23,6 @@ var (
 	kmPerSecond = radius * xke / 60
 )
 
-// Mode chooses between two readings of the theory that differ by metres.
-type Mode int
-
-const (
-	// Improved uses the IAU-82 sidereal time and continuous angles.
-	Improved Mode = iota
-	// AFSPC follows the operational code of Air Force Space Command as far as it
-	// is known: its own sidereal time, and nodes kept within [0, 2π) in the
-	// formulas for nearly equatorial deep-space orbits.
-	AFSPC
-)
-
 // Propagator computes states from one element set. It is immutable: any
 // number of goroutines may use it, and a call does not depend on earlier ones.
 type Propagator struct {
@@ -56,12 +44,11 @@ type Propagator struct {
 	con41, x1mth2, x7thm1 float64
 
 	deep *deepSpace // nil for periods below 225 minutes
-	mode Mode
 }
 
 // New prepares a propagator. It gives the error that the theory has with
 // these elements at their epoch.
-func New(e gp.Elements, mode Mode) (*Propagator, error) {
+func New(e gp.Elements) (*Propagator, error) {
 	p := &Propagator{
 		no:    e.BrouwerMotion(),
 		ecco:  e.Eccentricity,
@@ -70,7 +57,6 @@ func New(e gp.Elements, mode Mode) (*Propagator, error) {
 		argpo: e.ArgumentOfPerigee * orbit.Degree,
 		mo:    e.MeanAnomaly * orbit.Degree,
 		bstar: e.BStar,
-		mode:  mode,
 	}
 	switch {
 	case !(p.no > 1e-12 && p.no < 1): // rad/min

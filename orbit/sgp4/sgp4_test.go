@@ -37,7 +37,7 @@ func draw(t *rapid.T) gp.Elements {
 func TestCallsAreIndependent(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
-			p, err := New(k.elements, Improved)
+			p, err := New(k.elements)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestCallsAreIndependent(t *testing.T) {
 // what stepping from the epoch gives.
 func TestTableIsTheIntegrator(t *testing.T) {
 	for _, k := range kinds {
-		p, err := New(k.elements, Improved)
+		p, err := New(k.elements)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestTableIsTheIntegrator(t *testing.T) {
 func TestVelocity(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := draw(t)
-		p, err := New(e, Improved)
+		p, err := New(e)
 		if err != nil {
 			t.Skip(err)
 		}
@@ -149,7 +149,7 @@ func TestAnyElements(t *testing.T) {
 			MeanAnomaly:       any.Draw(t, "m"),
 			BStar:             any.Draw(t, "b*"),
 		}
-		p, err := New(e, Improved)
+		p, err := New(e)
 		if err != nil {
 			return
 		}
@@ -164,7 +164,7 @@ func TestAnyElements(t *testing.T) {
 // the scenario has, to the nanosecond.
 func TestSatelliteEpochs(t *testing.T) {
 	e := kinds[0].elements
-	p, err := New(e, Improved)
+	p, err := New(e)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func (p *Propagator) At(t float64) (orbit.State, error) {
 	}
 	xlcof, aycof := p.xlcof, p.aycof
 	if p.deep != nil {
-		if err := p.deep.periodics(&el, t, p.mode); err != 0 {
+		if err := p.deep.periodics(&el, t); err != 0 {
 			return orbit.State{}, err
 		}
 		s.sini, s.cosi = math.Sincos(el.i)

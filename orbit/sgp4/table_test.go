@@ -130,7 +130,7 @@ func TestRows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := New(e, Improved)
+			p, err := New(e)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +176,7 @@ func TestFailures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := New(e, Improved)
+			p, err := New(e)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -142,7 +142,7 @@ func TestVerificationSet(t *testing.T) {
 		if c.elements.Number != numbers[i] {
 			t.Fatalf("entry %d: elements of %d, states of %d", i, c.elements.Number, numbers[i])
 		}
-		p, err := New(c.elements, Improved)
+		p, err := New(c.elements)
 		if err != nil {
 			errors++
 			if len(states[i]) != 1 || states[i][0].state != left {
