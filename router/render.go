@@ -455,11 +455,11 @@ func (d *Data) setRoutes(in Input) error {
 }
 
 // PortAddresses are the addresses that a port needs for an entry's protocol:
-// its link-local one, and for OSPFv2, which has no link-local addresses, the
-// node's IPv4 loopback (an unnumbered point-to-point interface).
-func PortAddresses(r scenario.Routing, nodeIndex, port int) []netip.Prefix {
+// its link-local one, and for protocols that route IPv4 by next hops of IPv4,
+// the node's IPv4 loopback (an unnumbered point-to-point interface).
+func PortAddresses(r scenario.Routing, ipv4 bool, nodeIndex, port int) []netip.Prefix {
 	list := []netip.Prefix{address.LinkLocal(nodeIndex, port)}
-	if r.Protocol == OSPF2 {
+	if r.Protocol == OSPF2 || r.Protocol == ISIS && ipv4 {
 		list = append(list, address.Loopback4(nodeIndex))
 	}
 	return list

@@ -1,0 +1,270 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/address"
+	"orrery.dev/orrery/node"
+	"orrery.dev/orrery/scenario"
+	"orrery.dev/orrery/tap"
+)
+
+// network is a few nodes with two ports each, joined by a relay:
+//
+//	n0:right ---- left:n1:right ---- left:n2 …
+type network struct {
+	t     *testing.T
+	l     *node.Linux
+	specs []node.Spec
+	r     scenario.Routing
+	ipv4  bool
+	wires []*wire
+}
+
+// wire carries frames of one port to the one that peer holds.
+type wire struct {
+	file *os.File
+	peer atomic.Pointer[wire]
+}
+
+func newNetwork(t *testing.T, nodes int, r scenario.Routing, ipv4 bool) *network {
+	t.Helper()
+	if err := Preflight([]scenario.Routing{r}); err != nil {
+		t.Skip(err)
+	}
+	// Not t.TempDir: the user frr may not enter that.
+	dir, err := os.MkdirTemp("", "orrery-router-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cfg := node.Config{RunDir: filepath.Join(dir, "run"), KeepFiles: true}
+	n := &network{t: t, r: r, ipv4: ipv4}
+	for i := range nodes {
+		s := node.Spec{Name: fmt.Sprintf("n%d", i), Forward: true, Loopback: []netip.Prefix{address.Scheme{}.Loopback(i)}}
+		if ipv4 {
+			s.Loopback = append(s.Loopback, address.Loopback4(i))
+		}
+		for p, name := range []string{"left", "right"} {
+			s.Ports = append(s.Ports, node.PortSpec{Name: name, MAC: address.MAC(i, p), MTU: 1500, Addresses: PortAddresses(r, ipv4, i, p)})
+		}
+		n.specs = append(n.specs, s)
+	}
+	if err := node.Preflight(cfg, n.specs); err != nil {
+		t.Skip(err)
+	}
+	if n.l, err = node.NewLinux(cfg); err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	if err := n.l.Create(ctx, n.specs); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	t.Cleanup(func() {
+		close(stop)
+		for range n.wires {
+			<-done
+		}
+		if err := n.l.Destroy(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, s := range n.specs {
+		for _, p := range s.Ports {
+			f, err := n.l.Device(s.Name, p.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := &wire{file: f}
+			n.wires = append(n.wires, w)
+			go func() {
+				w.carry(stop)
+				done <- struct{}{}
+			}()
+		}
+	}
+	for i, s := range n.specs {
+		in := Input{Name: s.Name, Index: i, Routing: r, IPv4: ipv4, Dir: n.l.Dir(s.Name), Ports: []Link{{Name: "left"}, {Name: "right"}}}
+		out, err := Render(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Write(in.Dir, out); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range out.Processes {
+			if err := n.l.Start(ctx, s.Name, p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return n
+}
+
+func (w *wire) carry(stop <-chan struct{}) {
+	buf := make([]byte, 70000)
+	fd := int(w.file.Fd())
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 50); n <= 0 || err != nil {
+			continue
+		}
+		n, err := unix.Read(fd, buf)
+		if p := w.peer.Load(); err == nil && p != nil {
+			_, _ = unix.Write(int(p.file.Fd()), buf[:n])
+		}
+	}
+}
+
+// join connects the right port of a with the left port of b.
+func (n *network) join(a, b int) {
+	n.t.Helper()
+	x, y := n.wires[2*a+1], n.wires[2*b]
+	x.peer.Store(y)
+	y.peer.Store(x)
+	for _, w := range []*wire{x, y} {
+		if err := tap.SetCarrier(int(w.file.Fd()), true); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+}
+
+// part undoes join.
+func (n *network) part(a, b int) {
+	n.t.Helper()
+	for i, w := range []*wire{n.wires[2*a+1], n.wires[2*b]} {
+		w.peer.Store(nil)
+		if err := tap.SetCarrier(int(w.file.Fd()), false); err != nil {
+			n.t.Fatal(err)
+		}
+		name, port := fmt.Sprintf("n%d", []int{a, b}[i]), []string{"right", "left"}[i]
+		if err := n.l.Settle(context.Background(), name, port); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+}
+
+func (n *network) eventually(what string, f func() error) {
+	n.t.Helper()
+	begin := time.Now()
+	var err error
+	for time.Since(begin) < 60*time.Second {
+		if err = f(); err == nil {
+			n.t.Logf("%s after %v", what, time.Since(begin).Round(time.Millisecond))
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	n.t.Errorf("%s: %v", what, err)
+	for _, s := range n.l.Processes() {
+		b, _ := os.ReadFile(s.Log)
+		n.t.Logf("%s %s is %s (%s), log:\n%s", s.Node, s.Name, s.State, s.Reason, b)
+	}
+	for _, s := range n.specs {
+		r, _ := n.l.Routes(context.Background(), s.Name)
+		n.t.Logf("%s routes %v", s.Name, r)
+	}
+	n.t.FailNow()
+}
+
+// reaches sends a ping between loopbacks, without choosing a source.
+func (n *network) reaches(a, b int) error {
+	var to []netip.Addr
+	if n.r.Protocol != OSPF2 {
+		to = append(to, address.Scheme{}.Loopback(b).Addr())
+	}
+	if n.ipv4 {
+		to = append(to, address.RouterID(b))
+	}
+	for _, dst := range to {
+		var out strings.Builder
+		code, err := n.l.Exec(context.Background(), fmt.Sprintf("n%d", a), []string{"ping", "-n", "-c1", "-W1", dst.String()}, node.Stdio{Out: &out, Err: &out})
+		if code != 0 {
+			return fmt.Errorf("n%d to %s: exit code %d, %v: %s", a, dst, code, err, out.String())
+		}
+	}
+	return nil
+}
+
+func (n *network) up() error {
+	for _, s := range n.l.Processes() {
+		if s.State != node.Running {
+			return fmt.Errorf("%s %s is %s: %s", s.Node, s.Name, s.State, s.Reason)
+		}
+	}
+	return nil
+}
+
+var realDaemons = []struct {
+	name string
+	r    scenario.Routing
+	ipv4 bool
+}{
+	{"isis", scenario.Routing{Protocol: ISIS, Hello: scenario.Duration(time.Second), Dead: scenario.Duration(3 * time.Second), SPFDelay: scenario.Duration(50 * time.Millisecond), BFD: &scenario.BFD{}}, true},
+	{"ospf3-bird", scenario.Routing{Protocol: OSPF3, Hello: scenario.Duration(time.Second), Dead: scenario.Duration(3 * time.Second), BFD: &scenario.BFD{}}, false},
+	{"ospf3-frr", scenario.Routing{Protocol: OSPF3, Daemon: FRR, Hello: scenario.Duration(time.Second), Dead: scenario.Duration(3 * time.Second), SPFDelay: scenario.Duration(50 * time.Millisecond), BFD: &scenario.BFD{}}, false},
+	{"ospf2", scenario.Routing{Protocol: OSPF2, Hello: scenario.Duration(time.Second), Dead: scenario.Duration(3 * time.Second), BFD: &scenario.BFD{}}, true},
+	{"bgp", scenario.Routing{Protocol: BGP, BFD: &scenario.BFD{}}, true},
+}
+
+// Real daemons on n0 - n1 - n2 find each other, and after n1 is replaced by n3,
+// that n0 and n2 never met, find each other again.
+func TestRealDaemons(t *testing.T) {
+	for _, c := range realDaemons {
+		t.Run(c.name, func(t *testing.T) {
+			n := newNetwork(t, 4, c.r, c.ipv4)
+			n.join(0, 1)
+			n.join(1, 2)
+			n.eventually("daemons are up", n.up)
+			ends := func() error {
+				if err := n.reaches(0, 2); err != nil {
+					return err
+				}
+				return n.reaches(2, 0)
+			}
+			n.eventually("ends reach each other", ends)
+			if os.Getenv("ASK") != "" {
+				n.ask()
+			}
+			n.part(0, 1)
+			n.part(1, 2)
+			n.join(0, 3)
+			n.join(3, 2)
+			n.eventually("ends reach each other by the other way", ends)
+		})
+	}
+}
+
+func (n *network) ask() {
+	ctx := context.Background()
+	for _, q := range [][2]string{{"isisd", "show isis neighbor json"}, {"isisd", "show isis neighbor detail json"}, {"ospf6d", "show ipv6 ospf6 neighbor json"}, {"ospfd", "show ip ospf neighbor json"}, {"bgpd", "show bgp summary json"}, {"bgpd", "show bgp neighbors json"}, {"bfdd", "show bfd peers json"}} {
+		if b, err := askFRR(ctx, filepath.Join(n.l.Dir("n1"), q[0]+".vty"), q[1]); err == nil {
+			n.t.Logf("%s\n%.3000s", q[1], b)
+		} else {
+			n.t.Log(q[0], err)
+		}
+	}
+	for _, q := range []string{"show ospf neighbors", "show bfd sessions"} {
+		b, err := askBIRD(ctx, filepath.Join(n.l.Dir("n1"), "bird.ctl"), q)
+		n.t.Log(strings.Join(b, "\n"), err)
+	}
+}
