@@ -12,10 +12,14 @@ const (
 // Scenario is a moving network: a pure function from time to topology, and
 // the software that its nodes run.
 type Scenario struct {
-	APIVersion string   `json:"apiVersion" enum:"orrery.dev/v1alpha1"`
-	Kind       string   `json:"kind" enum:"Scenario"`
-	Metadata   Metadata `json:"metadata"`
-	Spec       Spec     `json:"spec"`
+	// APIVersion and Kind say what the document is.
+	APIVersion string `json:"apiVersion" enum:"orrery.dev/v1alpha1"`
+	// Kind is that of the resource.
+	Kind string `json:"kind" enum:"Scenario"`
+	// Metadata names the scenario.
+	Metadata Metadata `json:"metadata"`
+	// Spec is the scenario itself.
+	Spec Spec `json:"spec"`
 
 	source *source // where it was read from, nil for none
 }
@@ -24,9 +28,12 @@ type Scenario struct {
 // ignored by the native engine.
 type Metadata struct {
 	// Name is a DNS label: lower-case letters, digits and '-', 63 at most.
-	Name        string            `json:"name" format:"label"`
-	Namespace   string            `json:"namespace,omitempty"`
-	Labels      map[string]string `json:"labels,omitempty"`
+	Name string `json:"name" format:"label"`
+	// Namespace, Labels and Annotations are for Kubernetes and for the user's own use.
+	Namespace string `json:"namespace,omitempty"`
+	// Labels as on Kubernetes.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations as on Kubernetes.
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
@@ -43,8 +50,10 @@ type Spec struct {
 	// Seed of everything that is random. Default 1.
 	Seed uint64 `json:"seed,omitempty" default:"1" min:"1"`
 
+	// Constellations of satellites.
 	Constellations []Constellation `json:"constellations,omitempty"`
-	Stations       []Station       `json:"stations,omitempty"`
+	// Stations on the ground, at sea and in the air.
+	Stations []Station `json:"stations,omitempty"`
 	// InterLinks join satellites of different constellations.
 	InterLinks []InterLink `json:"interLinks,omitempty"`
 	// GroundLinks join stations and satellites.
@@ -64,10 +73,13 @@ type Constellation struct {
 	// Name begins the names of its satellites: "sat" gives sat-p01s03 (plane 1,
 	// slot 3, counted from 1) for Walker; explicit elements are named sat-NAME,
 	// satellites of a file sat-CATALOGUENUMBER.
-	Name     string     `json:"name" format:"label"`
-	Walker   *Walker    `json:"walker,omitempty"`
-	Elements []Element  `json:"elements,omitempty"`
-	File     *OrbitFile `json:"file,omitempty"`
+	Name string `json:"name" format:"label"`
+	// Walker gives the orbits by a regular pattern.
+	Walker *Walker `json:"walker,omitempty"`
+	// Elements give the orbit of each satellite.
+	Elements []Element `json:"elements,omitempty"`
+	// File holds real orbits: TLE or OMM.
+	File *OrbitFile `json:"file,omitempty"`
 	// Links between satellites of this constellation. Absent means none.
 	Links *ISL `json:"links,omitempty"`
 	// GroundPorts is how many stations a satellite can serve at once. Default 1
@@ -78,17 +90,21 @@ type Constellation struct {
 // Walker is a constellation in Walker's notation i:t/p/f (J. G. Walker, 1984).
 type Walker struct {
 	// Pattern is "delta" (planes spread over 360 deg) or "star" (over 180 deg).
-	Pattern            string `json:"pattern" enum:"delta,star"`
-	Planes             int    `json:"planes" min:"1" max:"100000"`
-	SatellitesPerPlane int    `json:"satellitesPerPlane" min:"1" max:"100000"`
+	Pattern string `json:"pattern" enum:"delta,star"`
+	// Planes is p, the number of orbital planes.
+	Planes int `json:"planes" min:"1" max:"100000"`
+	// SatellitesPerPlane is t/p. The product with Planes is 100,000 at most.
+	SatellitesPerPlane int `json:"satellitesPerPlane" min:"1" max:"100000"`
 	// Phasing is Walker's f, 0 … planes-1: satellites in neighbouring planes are
 	// shifted by f·360°/t. Fractions are allowed (Iridium's half spacing is
 	// f = planes/2). Default 0.
-	Phasing     float64  `json:"phasing,omitempty" min:"0"`
-	Inclination Angle    `json:"inclination" min:"0deg" max:"180deg"`
-	Altitude    Distance `json:"altitude" min:"100km" max:"1000000km"`
-	// RAANSpread is the arc over which the planes' nodes are spread. Default
-	// 360 deg for delta, 180 deg for star.
+	Phasing float64 `json:"phasing,omitempty" min:"0"`
+	// Inclination of the planes to the equator.
+	Inclination Angle `json:"inclination" min:"0deg" max:"180deg"`
+	// Altitude of the circular orbits above 6378.137 km.
+	Altitude Distance `json:"altitude" min:"100km" max:"1000000km"`
+	// RAANSpread is the arc over which the planes' nodes are spread: neighbouring
+	// planes are RAANSpread/Planes apart. Default 360 deg for delta, 180 deg for star.
 	RAANSpread *Angle `json:"raanSpread,omitempty" above:"0deg" max:"360deg"`
 	// RAANOffset is the right ascension of the first plane. Default 0.
 	RAANOffset Angle `json:"raanOffset,omitempty" min:"-360deg" max:"360deg"`
@@ -98,16 +114,23 @@ type Walker struct {
 
 // Element is one satellite by its mean Kepler elements at the scenario's epoch.
 type Element struct {
+	// Name is appended to that of the constellation.
 	Name string `json:"name" format:"label"`
 	// Exactly one of Altitude (of a circular or mean orbit above 6378.137 km)
 	// and SemiMajorAxis.
-	Altitude          *Distance `json:"altitude,omitempty" min:"100km" max:"1000000km"`
-	SemiMajorAxis     *Distance `json:"semiMajorAxis,omitempty" min:"6478.137km" max:"1006378.137km"`
-	Eccentricity      float64   `json:"eccentricity,omitempty" min:"0" below:"1"`
-	Inclination       Angle     `json:"inclination" min:"0deg" max:"180deg"`
-	RAAN              Angle     `json:"raan,omitempty" min:"-360deg" max:"360deg"`
-	ArgumentOfPerigee Angle     `json:"argumentOfPerigee,omitempty" min:"-360deg" max:"360deg"`
-	MeanAnomaly       Angle     `json:"meanAnomaly,omitempty" min:"-360deg" max:"360deg"`
+	Altitude *Distance `json:"altitude,omitempty" min:"100km" max:"1000000km"`
+	// SemiMajorAxis of the mean orbit, from the Earth's centre.
+	SemiMajorAxis *Distance `json:"semiMajorAxis,omitempty" min:"6478.137km" max:"1006378.137km"`
+	// Eccentricity; the perigee lies at 100 km at least. Default 0.
+	Eccentricity float64 `json:"eccentricity,omitempty" min:"0" below:"1"`
+	// Inclination of the orbit to the equator.
+	Inclination Angle `json:"inclination" min:"0deg" max:"180deg"`
+	// RAAN is the right ascension of the ascending node. Default 0.
+	RAAN Angle `json:"raan,omitempty" min:"-360deg" max:"360deg"`
+	// ArgumentOfPerigee, counted from the ascending node. Default 0.
+	ArgumentOfPerigee Angle `json:"argumentOfPerigee,omitempty" min:"-360deg" max:"360deg"`
+	// MeanAnomaly at the epoch. Default 0.
+	MeanAnomaly Angle `json:"meanAnomaly,omitempty" min:"-360deg" max:"360deg"`
 }
 
 // OrbitFile is a file of real elements.
@@ -115,7 +138,8 @@ type OrbitFile struct {
 	// Path is relative to the scenario file.
 	Path string `json:"path"`
 	// Format is tle, omm-json, omm-csv, omm-xml, omm-kvn; absent: found by content.
-	Format string  `json:"format,omitempty" enum:"tle,omm-json,omm-csv,omm-xml,omm-kvn"`
+	Format string `json:"format,omitempty" enum:"tle,omm-json,omm-csv,omm-xml,omm-kvn"`
+	// Select keeps some of the satellites. Absent: all.
 	Select *Select `json:"select,omitempty"`
 }
 
@@ -125,22 +149,27 @@ type Select struct {
 	Names []string `json:"names,omitempty" count:"1.."`
 	// Numbers are catalogue numbers.
 	Numbers []int `json:"numbers,omitempty" count:"1.." min:"1" max:"999999999"`
-	// Inclination and Altitude (mean, above 6378.135 km) bound a shell.
-	Inclination *AngleRange    `json:"inclination,omitempty"`
-	Altitude    *DistanceRange `json:"altitude,omitempty"`
+	// Inclination and Altitude bound a shell.
+	Inclination *AngleRange `json:"inclination,omitempty"`
+	// Altitude is that of the mean semi-major axis above 6378.135 km.
+	Altitude *DistanceRange `json:"altitude,omitempty"`
 	// Count keeps the first so many after all else, in order of the file.
 	Count int `json:"count,omitempty" min:"1"`
 }
 
 // AngleRange is a closed interval; an absent bound is open.
 type AngleRange struct {
+	// Min is the least value.
 	Min *Angle `json:"min,omitempty" min:"0deg" max:"180deg"`
+	// Max is the greatest value.
 	Max *Angle `json:"max,omitempty" min:"0deg" max:"180deg"`
 }
 
 // DistanceRange is a closed interval; an absent bound is open.
 type DistanceRange struct {
+	// Min is the least value.
 	Min *Distance `json:"min,omitempty" min:"0km"`
+	// Max is the greatest value.
 	Max *Distance `json:"max,omitempty" min:"0km"`
 }
 
@@ -157,7 +186,7 @@ type ISL struct {
 	Pattern string `json:"pattern" enum:"none,ring,grid,nearest,explicit"`
 	// Seam of a grid: "open" leaves out the links between the first and the last
 	// plane (where a star's planes counter-rotate), "closed" has them. Default:
-	// open for star, closed for delta.
+	// open for star, closed for delta; for a file what its planes look like.
 	Seam string `json:"seam,omitempty" enum:"open,closed"`
 	// Ports per satellite for nearest. Default 4.
 	Ports int `json:"ports,omitempty" min:"1" max:"64"`
@@ -191,6 +220,7 @@ type Limits struct {
 
 // InterLink joins two constellations.
 type InterLink struct {
+	// Name of the inter-link, unique.
 	Name string `json:"name" format:"label"`
 	// Between are two constellations; each satellite of the first seeks a
 	// partner in the second.
@@ -200,15 +230,19 @@ type InterLink struct {
 	// Ports on each satellite of the first (default 1) and the second (default 4).
 	Ports []int `json:"ports,omitempty" count:"2" min:"1" max:"64"`
 	// Interval and Hysteresis as in ISL.
-	Interval   Duration `json:"interval,omitempty" default:"10s" min:"100ms"`
+	Interval Duration `json:"interval,omitempty" default:"10s" min:"100ms"`
+	// Hysteresis is by how much a new partner must be nearer than the present one. Default 0.
 	Hysteresis Distance `json:"hysteresis,omitempty" min:"0km"`
 	Limits     `json:",inline"`
+	// Properties of each link.
 	Properties Properties `json:"properties,omitzero"`
 }
 
 // Station is a node on or near the surface: a fixed position, or waypoints.
 type Station struct {
-	Name     string    `json:"name" format:"label"`
+	// Name of the node.
+	Name string `json:"name" format:"label"`
+	// Position of a station that rests.
 	Position *Position `json:"position,omitempty"`
 	// Waypoints in order of time; between two the station moves along the great
 	// circle at constant speed. Before the first and after the last it rests,
@@ -220,19 +254,24 @@ type Station struct {
 
 // Position is geodetic, WGS-84.
 type Position struct {
-	Lat    Angle    `json:"lat" min:"-90deg" max:"90deg"`
-	Lon    Angle    `json:"lon" min:"-180deg" max:"180deg"`
+	// Lat is the geodetic latitude, positive north.
+	Lat Angle `json:"lat" min:"-90deg" max:"90deg"`
+	// Lon is the longitude, positive east.
+	Lon Angle `json:"lon" min:"-180deg" max:"180deg"`
+	// Height above the ellipsoid. Default 0.
 	Height Distance `json:"height,omitempty" min:"-1km" max:"100km"`
 }
 
 // Waypoint is a position at a scenario time.
 type Waypoint struct {
+	// At is the scenario time of the arrival.
 	At       Duration `json:"at" min:"0s"`
 	Position `json:",inline"`
 }
 
 // GroundLink says which stations talk to which satellites, and how they choose.
 type GroundLink struct {
+	// Name of the ground link, unique.
 	Name string `json:"name" format:"label"`
 	// Stations are shell patterns of names. Default: all.
 	Stations []string `json:"stations,omitempty"`
@@ -252,8 +291,9 @@ type GroundLink struct {
 	//   sticky   the highest, kept until it sets below MinElevation+Hysteresis or
 	//            is lost.
 	// Default sticky.
-	Policy     string `json:"policy,omitempty" default:"sticky" enum:"highest,longest,sticky"`
-	Hysteresis Angle  `json:"hysteresis,omitempty" min:"0deg" max:"90deg"`
+	Policy string `json:"policy,omitempty" default:"sticky" enum:"highest,longest,sticky"`
+	// Hysteresis of the policies highest and sticky. Default 0.
+	Hysteresis Angle `json:"hysteresis,omitempty" min:"0deg" max:"90deg"`
 	// Interval fixes decision instants to its multiples (Starlink: 15s). Absent:
 	// decisions are made when a satellite rises or sets, and, for highest, each 10 s.
 	Interval Duration `json:"interval,omitempty" min:"100ms"`
@@ -261,15 +301,17 @@ type GroundLink struct {
 	// one is left, where a second antenna is free. 0: break before make.
 	MakeBeforeBreak Duration `json:"makeBeforeBreak,omitempty" min:"0s" max:"1h"`
 	// Acquisition as in Limits.
-	Acquisition Duration   `json:"acquisition,omitempty" min:"0s" max:"1h"`
-	Properties  Properties `json:"properties,omitzero"`
+	Acquisition Duration `json:"acquisition,omitempty" min:"0s" max:"1h"`
+	// Properties of each link.
+	Properties Properties `json:"properties,omitzero"`
 }
 
 // Properties of a link, alike in both directions.
 type Properties struct {
 	// Rate of the link. Absent: not limited by the emulator.
 	Rate Rate `json:"rate,omitempty" above:"0bit" max:"1000Tbit"`
-	// Queue in front of the link, drop-tail. Default: 50 ms at Rate, at least 64 kB.
+	// Queue in front of the link, drop-tail. Default: 50 ms at Rate (the highest
+	// one of a table), at least 64 kB. Without a rate there is none.
 	Queue Size `json:"queue,omitempty" min:"1B"`
 	// Loss of frames on the way.
 	Loss *Loss `json:"loss,omitempty"`
@@ -285,35 +327,44 @@ type Properties struct {
 // Loss is one of Bernoulli and Gilbert-Elliott.
 type Loss struct {
 	// Probability of losing each frame by itself.
-	Probability    Fraction        `json:"probability,omitempty"`
+	Probability Fraction `json:"probability,omitempty"`
+	// GilbertElliott loses frames in bursts.
 	GilbertElliott *GilbertElliott `json:"gilbertElliott,omitempty"`
 }
 
 // GilbertElliott is the two-state loss model (Gilbert 1960, Elliott 1963). The
 // state may change at each frame.
 type GilbertElliott struct {
-	// GoodToBad and BadToGood are the transition probabilities per frame.
+	// GoodToBad is the probability of leaving the good state, per frame.
 	GoodToBad Fraction `json:"goodToBad"`
+	// BadToGood is the probability of leaving the bad state.
 	BadToGood Fraction `json:"badToGood"`
-	// LossGood and LossBad are the loss probabilities in each state. Default 0 and 1.
-	LossGood Fraction  `json:"lossGood,omitempty"`
-	LossBad  *Fraction `json:"lossBad,omitempty" default:"1"`
+	// LossGood is the probability of losing a frame in the good state. Default 0.
+	LossGood Fraction `json:"lossGood,omitempty"`
+	// LossBad is the probability of losing a frame in the bad state. Default 1.
+	LossBad *Fraction `json:"lossBad,omitempty" default:"1"`
 }
 
 // Table gives properties at elevations or ranges, interpolated linearly between
 // its rows and constant outside of them.
 type Table struct {
 	// By is "elevation" (ground links) or "range".
-	By   string     `json:"by" enum:"elevation,range"`
+	By string `json:"by" enum:"elevation,range"`
+	// Rows in ascending order of elevation or range.
 	Rows []TableRow `json:"rows" count:"1.."`
 }
 
 // TableRow is one row; what it leaves out is as in Properties.
 type TableRow struct {
-	Elevation  *Angle    `json:"elevation,omitempty" min:"-90deg" max:"90deg"`
-	Range      *Distance `json:"range,omitempty" min:"0km"`
-	Rate       *Rate     `json:"rate,omitempty" above:"0bit" max:"1000Tbit"`
-	Loss       *Fraction `json:"loss,omitempty"`
+	// Elevation that the row is for, in a table by elevation.
+	Elevation *Angle `json:"elevation,omitempty" min:"-90deg" max:"90deg"`
+	// Range that the row is for, in a table by range.
+	Range *Distance `json:"range,omitempty" min:"0km"`
+	// Rate of the link there.
+	Rate *Rate `json:"rate,omitempty" above:"0bit" max:"1000Tbit"`
+	// Loss is the probability of losing a frame there.
+	Loss *Fraction `json:"loss,omitempty"`
+	// ExtraDelay there.
 	ExtraDelay *Duration `json:"extraDelay,omitempty" min:"0s" max:"1h"`
 }
 
@@ -333,12 +384,16 @@ type Routing struct {
 	Nodes []string `json:"nodes,omitempty"`
 	// Protocol: isis, ospf3, ospf2, bgp, static, oracle, none.
 	Protocol string `json:"protocol" enum:"isis,ospf3,ospf2,bgp,static,oracle,none"`
-	// Daemon: bird, frr. Default: frr for isis and ospf2, bird for ospf3 and bgp.
-	// oracle and none have none.
+	// Daemon that speaks the protocol: frr for isis; bird or frr for ospf3, ospf2
+	// and bgp; frr, bird or none (kernel routes) for static; none for oracle and
+	// none. Default: frr for isis, ospf2 and static, bird for ospf3 and bgp.
 	Daemon string `json:"daemon,omitempty" enum:"bird,frr,none"`
-	// Hello, Dead (hold) and SPF delays; absent: the daemon's defaults.
-	Hello    Duration `json:"hello,omitempty" min:"1s"`
-	Dead     Duration `json:"dead,omitempty" min:"1s"`
+	// Hello is the interval of hellos (BGP: keepalives), in whole seconds. Absent,
+	// as with Dead and SPFDelay: the daemon's own default.
+	Hello Duration `json:"hello,omitempty" min:"1s"`
+	// Dead is after how long without a hello a neighbour is lost (hold time).
+	Dead Duration `json:"dead,omitempty" min:"1s"`
+	// SPFDelay is from a change to the computation of routes.
 	SPFDelay Duration `json:"spfDelay,omitempty" min:"0s" max:"10m"`
 	// BFD watches each adjacency (FRR: bfdd; BIRD: built in).
 	BFD *BFD `json:"bfd,omitempty"`
@@ -362,14 +417,18 @@ type Routing struct {
 
 // BFD timers (RFC 5880).
 type BFD struct {
-	Interval   Duration `json:"interval,omitempty" default:"100ms" min:"10ms" max:"1m"` // default 100 ms
-	Multiplier int      `json:"multiplier,omitempty" default:"3" min:"1" max:"255"`     // default 3
+	// Interval between packets, both ways. Default 100 ms.
+	Interval Duration `json:"interval,omitempty" default:"100ms" min:"10ms" max:"1m"`
+	// Multiplier is after how many intervals without a packet a session is down.
+	// Default 3.
+	Multiplier int `json:"multiplier,omitempty" default:"3" min:"1" max:"255"`
 }
 
 // Area is an OSPF area or IS-IS level-1 area.
 type Area struct {
 	// ID as the protocol writes it: 0.0.0.1 or 1 (OSPF), 49.0001 (IS-IS).
-	ID    string   `json:"id"`
+	ID string `json:"id"`
+	// Nodes are shell patterns of node names.
 	Nodes []string `json:"nodes" count:"1.."`
 }
 
@@ -383,13 +442,15 @@ type StaticRoute struct {
 
 // Command is a process in a node's namespace.
 type Command struct {
+	// Name of the process, unique.
 	Name string `json:"name" format:"label"`
 	// Nodes are shell patterns of names.
 	Nodes []string `json:"nodes" count:"1.."`
 	// Argv is program and arguments; no shell is involved. In arguments ${node},
 	// ${loopback} and ${loopback:NODE} stand for names and addresses.
-	Argv []string          `json:"argv" count:"1.."`
-	Env  map[string]string `json:"env,omitempty"`
+	Argv []string `json:"argv" count:"1.."`
+	// Env is added to the environment.
+	Env map[string]string `json:"env,omitempty"`
 	// Start is the scenario time of the start. Default 0.
 	Start Duration `json:"start,omitempty" min:"0s"`
 	// Restart: "never" (default), "on-failure", "always".
