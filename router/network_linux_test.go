@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -242,10 +243,9 @@ func TestRealDaemons(t *testing.T) {
 				return n.reaches(2, 0)
 			}
 			n.eventually("ends reach each other", ends)
-			if os.Getenv("ASK") != "" {
-				n.ask()
-			}
+			n.eventually("the node between has both adjacencies", n.adjacencies("left", "right"))
 			n.part(0, 1)
+			n.eventually("the node between has one adjacency left", n.adjacencies("right"))
 			n.part(1, 2)
 			n.join(0, 3)
 			n.join(3, 2)
@@ -254,17 +254,25 @@ func TestRealDaemons(t *testing.T) {
 	}
 }
 
-func (n *network) ask() {
-	ctx := context.Background()
-	for _, q := range [][2]string{{"isisd", "show isis neighbor json"}, {"isisd", "show isis neighbor detail json"}, {"ospf6d", "show ipv6 ospf6 neighbor json"}, {"ospfd", "show ip ospf neighbor json"}, {"bgpd", "show bgp summary json"}, {"bgpd", "show bgp neighbors json"}, {"bfdd", "show bfd peers json"}} {
-		if b, err := askFRR(ctx, filepath.Join(n.l.Dir("n1"), q[0]+".vty"), q[1]); err == nil {
-			n.t.Logf("%s\n%.3000s", q[1], b)
-		} else {
-			n.t.Log(q[0], err)
+// adjacencies checks that n1 has these neighbours, and no more, up.
+func (n *network) adjacencies(ports ...string) func() error {
+	return func() error {
+		list, err := Adjacencies(context.Background(), n.l.Dir("n1"), n.r)
+		if err != nil {
+			return err
 		}
-	}
-	for _, q := range []string{"show ospf neighbors", "show bfd sessions"} {
-		b, err := askBIRD(ctx, filepath.Join(n.l.Dir("n1"), "bird.ctl"), q)
-		n.t.Log(strings.Join(b, "\n"), err)
+		var up []string
+		for _, a := range list {
+			if a.Up {
+				up = append(up, a.Port)
+				if a.Neighbour == "" {
+					return fmt.Errorf("a neighbour without a name: %+v", a)
+				}
+			}
+		}
+		if !slices.Equal(up, ports) {
+			return fmt.Errorf("adjacencies are up on %v, want %v: %+v", up, ports, list)
+		}
+		return nil
 	}
 }
