@@ -187,7 +187,7 @@ func (g *nearestGroup) begin(b *book) planner {
 // portsInUse is the state of one side.
 type portsInUse struct {
 	*side
-	used    []bool  // by satellite and port
+	peer    []int32 // by satellite and port: who is joined on the other side, -1 if none
 	chosen  []int   // by satellite: partners chosen at this decision
 	partner []int32 // by satellite and choice: index on the other side
 	ends    []sky.End
@@ -197,20 +197,24 @@ type portsInUse struct {
 
 func newPortsInUse(s *side) *portsInUse {
 	n := len(s.nodes)
+	peer := make([]int32, n*s.ports)
+	for i := range peer {
+		peer[i] = -1
+	}
 	return &portsInUse{
-		side: s, used: make([]bool, n*s.ports), chosen: make([]int, n), partner: make([]int32, n*s.ports),
+		side: s, peer: peer, chosen: make([]int, n), partner: make([]int32, n*s.ports),
 		ends: make([]sky.End, n), alive: make([]bool, n), order: make([]int32, 0, n),
 	}
 }
 
-func (s *portsInUse) take(i int32) int {
-	for k := range s.ports {
-		if at := int(i)*s.ports + k; !s.used[at] {
-			s.used[at] = true
-			return k
-		}
-	}
-	panic("plan: no port is free")
+// peers are the satellites joined to the ports of i.
+func (s *portsInUse) peers(i int32) []int32 { return s.peer[int(i)*s.ports : int(i+1)*s.ports] }
+
+// take joins the first free port of i to other.
+func (s *portsInUse) take(i, other int32) int {
+	port := slices.Index(s.peers(i), -1)
+	s.peers(i)[port] = other
+	return port
 }
 
 func (s *portsInUse) full(i int32) bool { return s.chosen[i] == s.ports }
@@ -234,9 +238,19 @@ type nearLink struct {
 
 // option is a pair that may be joined.
 type option struct {
-	key  float64 // km, less the hysteresis if it is joined
+	key  float64 // km; once more, less the hysteresis, if the pair is joined
 	i, j int32
-	old  int32 // index of its link, -1 if it is not joined
+}
+
+// compareOptions by distance; ties go to the lower satellites.
+func compareOptions(a, b option) int {
+	switch {
+	case a.key < b.key:
+		return -1
+	case a.key > b.key:
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j))
 }
 
 type nearestPlanner struct {
@@ -246,7 +260,7 @@ type nearestPlanner struct {
 	links   []nearLink
 	next    time.Duration // decision
 	options []option
-	joined  []option // those of this decision
+	fresh   []option // chosen at this decision and not joined before
 	spans   []sky.Span
 }
 
@@ -284,8 +298,8 @@ func (p *nearestPlanner) watch(b *block, from, to time.Duration) {
 
 func (p *nearestPlanner) drop(l *nearLink, at time.Duration) {
 	p.book.close(l.contact, at)
-	p.sides[0].used[int(l.i)*p.sides[0].ports+l.portI] = false
-	p.sides[1].used[int(l.j)*p.sides[1].ports+l.portJ] = false
+	p.sides[0].peers(l.i)[l.portI] = -1
+	p.sides[1].peers(l.j)[l.portJ] = -1
 }
 
 func (p *nearestPlanner) rule(a, b int) *sky.Rule {
@@ -309,7 +323,7 @@ func (p *nearestPlanner) decide(b *block, t time.Duration) {
 			}
 		}
 	}
-	p.joined = p.joined[:0]
+	p.fresh = p.fresh[:0]
 	// Radius by radius: pairs within the first suffice for most satellites, and
 	// only those that still have ports look farther.
 	for from, to := math.Inf(-1), p.startRadius(); ; from, to = to, to*2 {
@@ -333,7 +347,7 @@ func (p *nearestPlanner) decide(b *block, t time.Duration) {
 func (p *nearestPlanner) startRadius() float64 {
 	r := orbit.EarthRadius + 1000
 	n := float64(len(p.second.nodes))
-	return min(p.limit, 2*r*math.Sqrt(3*float64(p.first.ports)/n))
+	return min(p.limit, 2*r*math.Sqrt(0.5*float64(p.first.ports)/n))
 }
 
 // collect gathers the options with from < key <= to between satellites that
@@ -347,7 +361,7 @@ func (p *nearestPlanner) collect(from, to float64) {
 		}
 		d := sky.Range(p.sides[0].ends[l.i].Position, p.sides[1].ends[l.j].Position) - p.hysteresis
 		if d > from && d <= to {
-			p.options = append(p.options, option{d, l.i, l.j, int32(k)})
+			p.options = append(p.options, option{d, l.i, l.j})
 		}
 	}
 	p.sides[0].sortByZ()
@@ -357,9 +371,7 @@ func (p *nearestPlanner) collect(from, to float64) {
 		p.sides[1].sortByZ()
 		p.sweepBetween(from, to)
 	}
-	slices.SortFunc(p.options, func(a, b option) int {
-		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j))
-	})
+	slices.SortFunc(p.options, compareOptions)
 }
 
 // sortByZ puts the satellites with ports left in order of their z.
@@ -413,7 +425,7 @@ func (p *nearestPlanner) offer(a, b orbit.Vec, i, j int32, from, to float64) {
 	if d2 > to*to || from > 0 && d2 <= from*from {
 		return
 	}
-	p.options = append(p.options, option{math.Sqrt(d2), i, j, -1})
+	p.options = append(p.options, option{math.Sqrt(d2), i, j})
 }
 
 // consider joins a pair if both have a port left, see each other, and are not
@@ -428,35 +440,27 @@ func (p *nearestPlanner) consider(o option) {
 	}
 	s.choose(o.i, o.j)
 	q.choose(o.j, o.i)
-	p.joined = append(p.joined, o)
+	if !slices.Contains(s.peers(o.i), o.j) {
+		p.fresh = append(p.fresh, o)
+	}
 }
 
 // apply parts what was not chosen again and joins what is new.
 func (p *nearestPlanner) apply(t time.Duration) {
-	old := p.links
-	keep := make([]bool, len(old))
-	for _, o := range p.joined {
-		if o.old >= 0 {
-			keep[o.old] = true
-		}
-	}
-	links := make([]nearLink, 0, len(p.joined))
-	for k := range old {
-		if keep[k] {
-			links = append(links, old[k])
+	kept := p.links[:0]
+	for _, l := range p.links {
+		if p.sides[0].has(l.i, l.j) {
+			kept = append(kept, l)
 		} else {
-			p.drop(&old[k], t)
+			p.drop(&l, t)
 		}
 	}
-	for _, o := range p.joined {
-		if o.old >= 0 {
-			continue
-		}
+	p.links = kept
+	for _, o := range p.fresh {
 		s, q := p.sides[0], p.sides[1]
-		l := nearLink{i: o.i, j: o.j, portI: s.take(o.i), portJ: q.take(o.j)}
+		l := nearLink{i: o.i, j: o.j, portI: s.take(o.i, o.j), portJ: q.take(o.j, o.i)}
 		l.contact = p.book.open(p.class, p.medium,
 			s.nodes[o.i], s.base[o.i]+l.portI, q.nodes[o.j], q.base[o.j]+l.portJ, acquired(t, p.acquisition))
-		links = append(links, l)
+		p.links = append(p.links, l)
 	}
-	p.links = links
 }

@@ -13,14 +13,14 @@
 // at least 0 exactly while the condition holds:
 //
 //	range       (R² - d²) / 2R
-//	grazing     (a·b - g² + √(a²-g²)·√(b²-g²)) / g
+//	grazing     (a·b - g² + √(a²-g²)·√(b²-g²)) / g, (a² - g²) / g, (b² - g²) / g
 //	latitude    (sin²φ·r² - z²) / R
 //	elevation   d·u - sin ε·|d|
 //
 // with positions a and b, d = b - a, the vertical u of a, and the grazing
-// radius g. The second one says that the angle between a and b is at most
-// acos(g/|a|) + acos(g/|b|): the line of sight to the sphere's limb from both
-// sides. Since states carry velocities, f and its derivative are both known.
+// radius g. The grazing conditions say that the angle between a and b is at most
+// acos(g/|a|) + acos(g/|b|), the lines of sight to the sphere's limb from both
+// sides, and that neither end is itself below. Since states carry velocities, f and its derivative are both known.
 //
 // # Exact instants
 //

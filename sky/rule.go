@@ -17,7 +17,7 @@ type Limits struct {
 
 // Rule is Limits made ready for use. It is immutable.
 type Rule struct {
-	conditions [5]condition
+	conditions [7]condition
 	n          int
 
 	maxRange float64 // km
@@ -31,6 +31,8 @@ type condition uint8
 
 const (
 	inRange condition = iota
+	firstAbove
+	secondAbove
 	clearOfEarth
 	firstLatitude
 	secondLatitude
@@ -49,6 +51,8 @@ func NewRule(l Limits) *Rule {
 	if l.MinGrazingAltitude != nil {
 		r.grazing = orbit.EarthRadius + *l.MinGrazingAltitude
 		add(clearOfEarth)
+		add(firstAbove)
+		add(secondAbove)
 	}
 	if l.MaxRange > 0 {
 		r.maxRange = l.MaxRange
@@ -83,6 +87,10 @@ func (r *Rule) value(c condition, a, b *End) (f, df float64) {
 		return (r.maxRange*r.maxRange - d.Dot(d)) / (2 * r.maxRange), -d.Dot(v) / r.maxRange
 	case clearOfEarth:
 		return r.clear(a, b)
+	case firstAbove:
+		return r.above(a)
+	case secondAbove:
+		return r.above(b)
 	case firstLatitude:
 		return r.equatorward(a)
 	case secondLatitude:
@@ -100,18 +108,20 @@ func (r *Rule) value(c condition, a, b *End) (f, df float64) {
 
 func (r *Rule) clear(a, b *End) (f, df float64) {
 	g2 := r.grazing * r.grazing
+	f = a.Position.Dot(b.Position) - g2
+	df = a.Velocity.Dot(b.Position) + a.Position.Dot(b.Velocity)
 	qa, qb := a.Position.Dot(a.Position)-g2, b.Position.Dot(b.Position)-g2
-	if qa <= 0 || qb <= 0 { // an end itself is too low
-		if qa <= qb {
-			return qa / r.grazing, 2 * a.Position.Dot(a.Velocity) / r.grazing
-		}
-		return qb / r.grazing, 2 * b.Position.Dot(b.Velocity) / r.grazing
+	if qa > 0 && qb > 0 {
+		sa, sb := math.Sqrt(qa), math.Sqrt(qb)
+		f += sa * sb
+		df += a.Position.Dot(a.Velocity)*sb/sa + b.Position.Dot(b.Velocity)*sa/sb
 	}
-	sa, sb := math.Sqrt(qa), math.Sqrt(qb)
-	f = a.Position.Dot(b.Position) - g2 + sa*sb
-	df = a.Velocity.Dot(b.Position) + a.Position.Dot(b.Velocity) +
-		a.Position.Dot(a.Velocity)*sb/sa + b.Position.Dot(b.Velocity)*sa/sb
 	return f / r.grazing, df / r.grazing
+}
+
+func (r *Rule) above(e *End) (f, df float64) {
+	return (e.Position.Dot(e.Position) - r.grazing*r.grazing) / r.grazing,
+		2 * e.Position.Dot(e.Velocity) / r.grazing
 }
 
 func (r *Rule) equatorward(e *End) (f, df float64) {
