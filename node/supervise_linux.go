@@ -103,6 +103,7 @@ func (p *process) first() error {
 		close(p.done)
 		return fmt.Errorf("node %s: start %s: %w", p.n.name, p.spec.Name, err)
 	}
+	p.enter(Starting, pid, "")
 	go p.supervise(pid, exited)
 	return nil
 }
