@@ -1,6 +1,10 @@
 package fabric
 
-import "time"
+import (
+	"time"
+
+	"orrery.dev/orrery/tap"
+)
 
 // Stepper is an engine whose workers' steps are made by a test, on a clock of
 // the test's.
@@ -45,6 +49,16 @@ func (s *Stepper) Idle() bool {
 		}
 	}
 	return true
+}
+
+// RaiseCarrier raises the carrier of all ports, which nobody announces.
+func (s *Stepper) RaiseCarrier() error {
+	for _, p := range s.ports {
+		if err := tap.SetCarrier(int(p.fd), true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CloseStepper releases what Close would.

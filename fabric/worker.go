@@ -43,6 +43,7 @@ type worker struct {
 	iov        [2]unix.Iovec
 	out        [2]unix.Iovec
 	events     [128]unix.EpollEvent
+	timeout    unix.Timespec
 	idle       int64 // host instant at which the worker last had nothing to do
 
 	_         [64]byte
