@@ -19,9 +19,9 @@ type decoder struct {
 	nodes int // how many values may still be read
 }
 
-// decode fills v, collecting what is wrong.
-func decode(root *node, v any, r *report) {
-	d := &decoder{report: r, nodes: maxNodes}
+// decode fills v, reading so many values at most, and collects what is wrong.
+func decode(root *node, values int, v any, r *report) {
+	d := &decoder{report: r, nodes: values}
 	d.value(root, reflect.ValueOf(v).Elem(), "")
 }
 
@@ -72,7 +72,7 @@ func (d *decoder) wants(n *node, path, what, right string) {
 
 func (d *decoder) value(n *node, v reflect.Value, path string) {
 	if d.nodes--; d.nodes < 0 {
-		d.add(n.position, path, fmt.Sprintf("the document has more than %d values, counting those behind aliases", maxNodes), "use fewer aliases")
+		d.add(n.position, path, fmt.Sprintf("aliases repeat more than %d values", maxAliased), "use fewer of them")
 		panic(errTooMany)
 	}
 	if d.source != nil {

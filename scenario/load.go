@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/goccy/go-yaml"
 )
 
 // Load reads a scenario file, fills in the defaults and checks it, with the
@@ -69,26 +67,27 @@ func parse(name string, data []byte, files bool) (*Scenario, error) {
 	if at, what := unreadable(text); what != "" {
 		return nil, fail(src, at, what, "write UTF-8 text")
 	}
-	root, syntax := parseTree(text)
+	root, values, syntax := parseTree(text)
 	if syntax != nil {
 		return nil, fail(src, syntax.at, syntax.what, syntax.right)
 	}
 	s := &Scenario{source: src}
 	r := &report{source: src}
-	examine(r, root, s, files)
+	examine(r, root, values, s, files)
 	if err := r.errors(); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// examine runs all checks of a document, ended early by too many problems.
-func examine(r *report, root *node, s *Scenario, files bool) {
+// examine runs all checks of a document of so many values, ended early by too
+// many problems.
+func examine(r *report, root *node, values int, s *Scenario, files bool) {
 	defer r.catch()
 	if otherKind(r, root) {
 		return
 	}
-	decode(root, s, r)
+	decode(root, values+maxAliased, s, r)
 	s.check(r)
 	if files {
 		s.checkFiles(r)
@@ -142,16 +141,4 @@ func (s *Scenario) Problem(path, what, right string) error {
 		return (*source)(nil).problem(position{}, path, what, right)
 	}
 	return s.source.problem(s.source.at(path), path, what, right)
-}
-
-// YAML prints the scenario as a file that reads back as the same scenario. Of
-// a scenario from Load or Parse that is the resolved one: every default is
-// written out.
-func (s *Scenario) YAML() ([]byte, error) {
-	var b bytes.Buffer
-	err := yaml.NewEncoder(&b, yaml.Indent(2), yaml.IndentSequence(true), yaml.UseLiteralStyleIfMultiline(false)).Encode(s)
-	if err != nil {
-		return nil, fmt.Errorf("the scenario cannot be printed: %w", err)
-	}
-	return b.Bytes(), nil
 }

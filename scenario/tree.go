@@ -12,9 +12,9 @@ import (
 // The limits that keep a hostile file harmless. The lexer is linear in the
 // size; the tree below is linear in the tokens, and recursion is bounded.
 const (
-	maxSize  = 4 << 20 // bytes of a file
-	maxDepth = 32      // nested mappings and lists; a scenario has about ten
-	maxNodes = 2 << 20 // values read, counting those behind aliases each time
+	maxSize    = 4 << 20 // bytes of a file
+	maxDepth   = 32      // nested mappings and lists; a scenario has about ten
+	maxAliased = 100_000 // values that aliases may repeat
 )
 
 // kind of a node.
@@ -69,8 +69,9 @@ type builder struct {
 	anchors map[string]*node
 }
 
-// parseTree reads one YAML document.
-func parseTree(text string) (root *node, err *syntaxError) {
+// parseTree reads one YAML document. It has at most so many values, not
+// counting those that aliases repeat.
+func parseTree(text string) (root *node, values int, err *syntaxError) {
 	defer func() {
 		switch e := recover().(type) {
 		case nil:
@@ -94,13 +95,13 @@ func parseTree(text string) (root *node, err *syntaxError) {
 			if strings.Contains(what, "\t") {
 				// The lexer points at the end of what it had read before.
 				at = b.firstTab(at.line)
-				return nil, &syntaxError{at, "a tab is used for indentation", "indent with spaces"}
+				return nil, 0, &syntaxError{at, "a tab is used for indentation", "indent with spaces"}
 			}
-			return nil, &syntaxError{at, what, "write valid YAML, or put text in quotes"}
+			return nil, 0, &syntaxError{at, what, "write valid YAML, or put text in quotes"}
 		}
 		b.tokens = append(b.tokens, t)
 	}
-	return b.document(), nil
+	return b.document(), len(b.tokens) + 1, nil
 }
 
 // firstTab finds the tab in the indentation at or after a line.
