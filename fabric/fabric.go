@@ -1,4 +1,3 @@
-// Package fabric carries frames between ports.
 package fabric
 
 import (
@@ -57,7 +56,7 @@ type Counters struct {
 	DropQueue    uint64 // the queue was full
 	DropLoss     uint64 // the loss model
 	DropInFlight uint64 // the contact ended while the frame was on its way
-	DropDevice   uint64 // the receiving device refused the frame: not asked for by the scenario
+	DropDevice   uint64 // the receiving device refused the frame (down, gone, or its buffer full): not asked for by the scenario
 	DropOverload uint64 // the emulator ran out of buffers: not asked for by the scenario
 }
 

@@ -1,0 +1,64 @@
+// Package fabric carries frames between ports: it is the links of the emulated
+// network.
+//
+// # Model
+//
+// A port is a TAP device in a node's namespace; the fabric holds its other end.
+// What leaves a port is a [Wire]: one direction of a link, an immutable value
+// that names the peer port, the period of contact, and delay, rate and loss as
+// functions of scenario time. A link is two wires. To change a link is to Set
+// other wires, which is one pointer swap; while a contact lives nothing needs to
+// be changed at all, since the functions already describe the motion.
+//
+// A frame of size bytes (Ethernet header included; preamble, frame check
+// sequence and gap are not) that a node sends at host instant t is carried so:
+//
+//		                 wire nil, or t outside of [Start, End]   → DropNoLink
+//		begin     = max(t, link free)
+//		                 bytes waiting or being sent + size > Queue → DropQueue
+//		departure = begin + size·8 / Rate(begin)                   link free = departure
+//		                 loss model, at departure                 → DropLoss
+//		arrival   = max(departure + Delay(departure), arrival of the frame before)
+//		                 at arrival: other contact, or past End   → DropInFlight
+//		                 the peer's device refuses it             → DropDevice
+//
+//	  - An idle link accepts any frame, however short its queue.
+//	  - Rate 0 (or below) does not limit, and then nothing queues.
+//	  - The frame is delivered only if the contact covers its whole flight: what is
+//	    in the queue or on its way when the contact ends is lost.
+//	  - A wire of the same Contact replaces another without touching what is under
+//	    way. With a wire of a new Contact the link begins anew: free, its queue
+//	    empty, its loss chain in the good state.
+//	  - The order of frames that leave a port never changes, however fast the delay
+//	    shrinks.
+//	  - Instants and durations of frames are host time; the functions are evaluated
+//	    at scenario time. At a speed of 20 a delay of 5 ms is still 5 ms for the
+//	    node's software, but the topology moves 20 times as fast. While the
+//	    timeline is paused the topology stands still and frames go on.
+//	  - Bernoulli loss draws one number a frame where its probability lies strictly
+//	    between 0 and 1; Gilbert-Elliott draws two: first whether the state changes,
+//	    then whether the frame is lost in the state it is in now. Every port has a
+//	    stream of random numbers (PCG) of its own, from the seed and its PortID.
+//
+// # Super-frames
+//
+// With segmentation offload a node's stack hands over up to 64 KiB as one frame.
+// A port may do so only while its wire cannot be distorted by it: no loss model,
+// no short queue, and a rate at which 64 KiB take no longer than
+// Config.SuperFrame. The time that one occupies the link includes the headers of
+// all the segments it stands for. Otherwise the port's offloads are switched off;
+// super-frames that the node sent before it learned of that are carried whole.
+//
+// # Caveats
+//
+// Workers are goroutines, and what stops goroutines stops them: the collector,
+// and every 10 ms the scheduler, which then depends on a thread of ordinary
+// priority to go on. A process that computes a lot should leave a CPU free or
+// run the fabric in a process of its own. Lateness says what it came to. It
+// counts from the instant at which a frame was read; that it was not read at
+// once is not seen.
+//
+// A frame counts as sent when it is read. What overflows the device's own queue
+// (1,000 frames by default) before that is counted by the kernel as tx_dropped
+// of the node's interface.
+package fabric
