@@ -1,5 +1,3 @@
-// Package node makes nodes: Linux network namespaces with ports, addresses and
-// processes. It knows nothing of orbits, and nothing of what the processes are.
 package node
 
 import (
