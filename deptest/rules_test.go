@@ -1,0 +1,143 @@
+package deptest
+
+// Patterns are import paths, in this module without the module's path. One
+// that ends in "/..." also stands for everything below.
+
+// pure packages compute the same on every system from what they are given.
+var pure = []string{
+	"address", "curve", "orbit/...", "plan/...", "route/...", "scenario/...", "sky/...",
+}
+
+// generators run on a developer's machine only.
+var generators = []string{"scenario/internal/reference/...", "scripts/..."}
+
+// A forbidding keeps packages from importing others, by whatever detour.
+type forbidding struct {
+	packages  []string
+	except    []string
+	forbidden []string
+	because   string
+}
+
+var forbiddings = []forbidding{
+	{
+		packages: pure, except: generators,
+		forbidden: []string{"os/exec", "os/signal", "os/user", "net", "net/http", "syscall", "golang.org/x/sys/...", "github.com/vishvananda/..."},
+		because:   "the pure packages ask nothing of the system that they run on, and so can be tested on any",
+	},
+	{
+		packages: pure, except: generators,
+		forbidden: []string{"clock", "tap", "fabric/...", "node/...", "router", "emulation", "observe", "api/...", "cmd/...", "celestrak", "rundir"},
+		because:   "what is computed from the scenario knows nothing of what runs it",
+	},
+	{
+		packages:  []string{"fabric/...", "node/...", "tap"},
+		forbidden: []string{"scenario/...", "orbit/...", "sky", "plan/...", "route", "router", "emulation", "api/..."},
+		because:   "the engines carry frames and keep processes; they know nothing of orbits, and the same values can come from elsewhere",
+	},
+	{
+		packages:  []string{"fabric/..."},
+		forbidden: []string{"node/..."},
+		because:   "the two engines do not know each other: a port's device is handed over as a value",
+	},
+	{
+		packages:  []string{"node/..."},
+		forbidden: []string{"fabric/..."},
+		because:   "the two engines do not know each other: a port's device is handed over as a value",
+	},
+	{
+		packages:  []string{"router/..."},
+		forbidden: []string{"fabric/...", "plan/...", "emulation", "api/..."},
+		because:   "a daemon's configuration names no peer, so it needs no plan",
+	},
+	{
+		packages:  []string{"celestrak"},
+		forbidden: []string{"scenario/...", "plan/...", "fabric/...", "node/...", "emulation", "api/..."},
+		because:   "fetching element sets needs to know element sets only",
+	},
+	{
+		packages:  []string{"emulation"},
+		forbidden: []string{"api/...", "cmd/...", "net/http"},
+		because:   "a run can be driven by a test or a program without any server",
+	},
+	{
+		packages:  []string{"cmd/orrery/..."},
+		forbidden: []string{"k8s.io/...", "sigs.k8s.io/..."},
+		because:   "the command line stays one small binary; only the operator links Kubernetes",
+	},
+	{
+		packages:  []string{"..."},
+		forbidden: []string{"testing", "pgregory.net/rapid", "go.uber.org/goleak", "github.com/rogpeppe/go-internal/..."},
+		because:   "what tests need is no part of the product",
+	},
+}
+
+// A reserve lists all packages that may import something themselves.
+type reserve struct {
+	imported []string
+	for_     []string
+	because  string
+}
+
+var reserves = []reserve{
+	{
+		imported: []string{"golang.org/x/sys/...", "github.com/vishvananda/...", "syscall", "unsafe"},
+		for_: []string{
+			"clock",                 // reads CLOCK_MONOTONIC by the vDSO
+			"tap", "fabric", "node", // the kernel rooms
+			"emulation",               // echo sockets of the prober
+			"api",                     // the socket's owner and mode
+			"cmd/...",                 // signals, terminals
+			"celestrak",               // errno of a full disk
+			"api/orrery/v1alpha1/...", // generated
+		},
+		because: "only the rooms that touch the kernel talk to it directly",
+	},
+	{
+		imported: []string{"net/http", "connectrpc.com/connect"},
+		for_:     []string{"celestrak", "api/...", "cmd/...", "web/..."},
+		because:  "Orrery goes out to the world to fetch element sets, serves its control API, and does nothing else over HTTP",
+	},
+	{
+		imported: []string{"os/exec"},
+		for_:     []string{"node", "router", "cmd/...", "scripts/..."},
+		because:  "processes belong to the node engine, which alone can end them all; the router asks daemons for their versions and neighbours",
+	},
+	{
+		imported: []string{"k8s.io/...", "sigs.k8s.io/..."},
+		for_:     []string{"kube/...", "cmd/orrery-operator/..."},
+		because:  "only the operator links Kubernetes",
+	},
+	{
+		imported: []string{"math/rand"},
+		for_:     nil,
+		because:  "math/rand/v2 has generators that can be seeded reproducibly, and no global seed",
+	},
+}
+
+// meaningless names say nothing of what a package is for.
+var meaningless = []string{
+	"utils", "util", "types", "errors", "common", "helpers", "helper", "misc", "base", "shared", "lib", "core", "pkg", "internal",
+}
+
+// clockReaders are the packages that may read the clock or sleep by the
+// functions of package time: those in which host time is meant.
+var clockReaders = []string{
+	"clock",
+	"node/...",  // life of processes
+	"router",    // deadlines of sockets
+	"emulation", // pacing of probes, stamps of events
+	"fabric",    // stamps of captured frames
+	"api/...", "cmd/...", "scripts/...", "celestrak",
+}
+
+// clockFunctions of package time read the clock or wait for it.
+var clockFunctions = []string{
+	"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker",
+}
+
+// seeded is what package math/rand/v2 has for generators of a given seed; all
+// its other functions draw from a source that nobody has seeded.
+var seeded = []string{
+	"New", "NewPCG", "NewChaCha8", "NewZipf", "Rand", "Source", "PCG", "ChaCha8", "Zipf",
+}
