@@ -100,7 +100,7 @@ func newNetwork(t *testing.T, nodes int, r scenario.Routing, ipv4 bool) *network
 		}
 	}
 	for i, s := range n.specs {
-		in := Input{Name: s.Name, Index: i, Routing: r, IPv4: ipv4, Dir: n.l.Dir(s.Name), Ports: []Link{{Name: "left"}, {Name: "right"}}}
+		in := n.input(i)
 		out, err := Render(in)
 		if err != nil {
 			t.Fatal(err)
@@ -115,6 +115,11 @@ func newNetwork(t *testing.T, nodes int, r scenario.Routing, ipv4 bool) *network
 		}
 	}
 	return n
+}
+
+func (n *network) input(i int) Input {
+	name := n.specs[i].Name
+	return Input{Name: name, Index: i, Routing: n.r, IPv4: n.ipv4, Dir: n.l.Dir(name), Ports: []Link{{Name: "left"}, {Name: "right"}}}
 }
 
 func (w *wire) carry(stop <-chan struct{}) {
@@ -274,5 +279,54 @@ func (n *network) adjacencies(ports ...string) func() error {
 			return fmt.Errorf("adjacencies are up on %v, want %v: %+v", up, ports, list)
 		}
 		return nil
+	}
+}
+
+// On a ring of four, the way to the opposite node follows the costs.
+//
+//	n0:right - n1 - n2 - n3 - left:n0
+func TestSetCosts(t *testing.T) {
+	for _, c := range realDaemons {
+		if c.r.Protocol == BGP {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			n := newNetwork(t, 4, c.r, c.ipv4)
+			for i := range 4 {
+				n.join(i, (i+1)%4)
+			}
+			n.eventually("opposite nodes reach each other", func() error { return n.reaches(0, 2) })
+			dst := address.Scheme{}.Loopback(2).Addr()
+			if c.r.Protocol == OSPF2 {
+				dst = address.RouterID(2)
+			}
+			for _, costs := range [][2]int{{40, 20}, {20, 40}} {
+				in := n.input(0)
+				in.Ports[0].Cost, in.Ports[1].Cost = costs[0], costs[1]
+				want := "left"
+				if costs[1] < costs[0] {
+					want = "right"
+				}
+				if err := SetCosts(context.Background(), in); err != nil {
+					t.Fatal(err)
+				}
+				n.eventually("the way is "+want, func() error {
+					list, err := n.l.Routes(context.Background(), "n0")
+					if err != nil {
+						return err
+					}
+					var ports []string
+					for _, r := range list {
+						if r.Prefix.Addr() == dst && r.Prefix.IsSingleIP() {
+							ports = append(ports, r.Port)
+						}
+					}
+					if !slices.Equal(ports, []string{want}) {
+						return fmt.Errorf("the way to %s is over %v", dst, ports)
+					}
+					return nil
+				})
+			}
+		})
 	}
 }

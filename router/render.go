@@ -292,7 +292,7 @@ func newData(in Input) (Data, error) {
 	}
 	mtu := cmp.Or(in.MTU, 1500)
 	for i, l := range in.Ports {
-		d.Ports = append(d.Ports, Port{Name: l.Name, Index: i, Role: l.Role, Cost: cmp.Or(l.Cost, 10), MTU: mtu})
+		d.Ports = append(d.Ports, Port{Name: l.Name, Index: i, Role: l.Role, Cost: cost(r.Protocol, l.Cost), MTU: mtu})
 	}
 	switch r.Protocol {
 	case ISIS:
