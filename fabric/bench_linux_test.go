@@ -100,6 +100,16 @@ func BenchmarkSet(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
 }
 
+// Changes of carrier, each told to the node's daemons at once.
+func BenchmarkSetCarrier(b *testing.B) {
+	_, _, e := twoNodes(b, fabric.Config{Workers: 1})
+	for i := 0; b.Loop(); i++ {
+		if err := e.SetCarrier(0, i%2 == 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // Small frames through one hop: a raw socket in one namespace sends them as
 // fast as it can, the other namespace's kernel counts what its device received.
 func BenchmarkFrames(b *testing.B) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,16 +51,16 @@ type captured struct {
 }
 
 // Capture copies what port's node sends and receives from now on. The stream is
-// a pcapng file of one interface; reading it ends with io.EOF once stop was
-// called, or the engine closed, and the rest was read. Stop must be called; it
-// may be called more than once.
+// a pcapng file of one interface. Once stop was called, or the engine closed,
+// what is left can be read, and then comes io.EOF. The reader must go on to
+// there or close the stream. Stop may be called more than once.
 //
 // Timestamps are the instants at which the fabric took the frame from the node
 // or gave it to it. Frames that the reader is too slow for are left out and
 // counted in the file's interface statistics; the frames themselves are never
 // delayed for a capture. A super-frame appears as one long frame, as the node's
 // own stack sees it; checksums that the node left to its device are filled in.
-func (e *Engine) Capture(id PortID) (stream io.Reader, stop func(), err error) {
+func (e *Engine) Capture(id PortID) (stream io.ReadCloser, stop func(), err error) {
 	p := e.ports[id]
 	c := &capture{
 		wall:  time.Now().UnixNano() - e.timeline.Monotonic(),
@@ -74,19 +75,20 @@ func (e *Engine) Capture(id PortID) (stream io.Reader, stop func(), err error) {
 	for range captureLarge {
 		c.large <- make([]byte, smallSize+largeSize)
 	}
-	if e.closed.Load() {
-		return nil, nil, fmt.Errorf("fabric: capture of %s: the engine is closed", p.name)
+	e.closing.Lock()
+	defer e.closing.Unlock()
+	if e.done {
+		return nil, nil, fmt.Errorf("fabric: capture of %s: %w", p.name, os.ErrClosed)
 	}
 	if !p.capture.CompareAndSwap(nil, c) {
 		return nil, nil, fmt.Errorf("fabric: capture of %s: %w", p.name, ErrCaptured)
 	}
 	r, w := io.Pipe()
-	done := make(chan struct{})
-	e.running.Go(func() {
-		defer close(done)
-		_ = w.CloseWithError(c.write(w, p.name)) // nil is io.EOF
+	go func() {
+		err := c.write(w, p.name)
 		p.capture.CompareAndSwap(c, nil)
-	})
+		_ = w.CloseWithError(err) // nil is io.EOF
+	}()
 	return r, func() {
 		p.capture.CompareAndSwap(c, nil)
 		c.end()

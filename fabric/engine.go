@@ -220,9 +220,13 @@ func (e *Engine) Close() error {
 		errs = append(errs, w.interrupt())
 	}
 	e.control.stop()
+	files := make([]*os.File, 0, len(e.ports))
 	for _, p := range e.ports {
 		p.stopCapture()
 		p.mu.Lock()
+		files = append(files, p.file)
+		p.file = nil // from here on nobody asks for an announcement
+		p.mu.Unlock()
 	}
 	e.announcer.stop()
 	e.running.Wait()
@@ -230,10 +234,8 @@ func (e *Engine) Close() error {
 	for _, w := range e.workers {
 		errs = append(errs, w.close())
 	}
-	for _, p := range e.ports {
-		errs = append(errs, p.file.Close())
-		p.file = nil
-		p.mu.Unlock()
+	for _, f := range files {
+		errs = append(errs, f.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -201,6 +201,103 @@ func TestCloseLeavesDevices(t *testing.T) {
 	}
 }
 
+// A device that goes away with its namespace does not keep the worker busy, and
+// frames to it are counted.
+func TestDeviceGone(t *testing.T) {
+	na, nb := newNamespace(t), newNamespace(t)
+	s, err := fabric.NewStepper(fabric.Config{Timeline: running(t), Workers: 1, Ports: []fabric.Port{
+		{Device: na.port("fore", 1)}, {Device: nb.port("aft", 2)},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.CloseStepper()
+	if err := s.RaiseCarrier(); err != nil {
+		t.Fatal(err)
+	}
+	s.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: time.Hour})
+	fd := rawSocket(na, "fore")
+	defer unix.Close(fd)
+	send := sender(fd, 64)
+	send(3)
+	s.Step()
+	if c := s.Counters(1); c.ReceivedFrames < 3 {
+		t.Fatalf("%+v", c)
+	}
+	nb.do(func() error {
+		link, err := netlink.LinkByName("aft")
+		if err != nil {
+			return err
+		}
+		return netlink.LinkDel(link)
+	})
+	send(3)
+	s.Step() // ends only if the dead port is not polled for ever
+	if c := s.Counters(0); c.DropDevice < 3 {
+		t.Errorf("frames to a device that is gone: %+v", c)
+	}
+}
+
+// A reader that is too slow loses frames of the capture, and no others.
+func TestSlowCapture(t *testing.T) {
+	tl := running(t)
+	n0, d0, roomy := socketPair(t)
+	n1, d1, _ := socketPair(t)
+	if !roomy {
+		t.Skip("needs CAP_NET_ADMIN for large socket buffers")
+	}
+	defer unix.Close(n0)
+	defer unix.Close(n1)
+	e := newEngine(t, fabric.Config{Timeline: tl, Ports: []fabric.Port{{Name: "a", Device: d0}, {Name: "b", Device: d1}}, Workers: 1})
+	e.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: time.Hour})
+	stream, stop, err := e.Capture(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const count = 5000
+	m := make([]byte, tap.HeaderLen+100)
+	for range count {
+		if _, err := unix.Write(n0, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); e.Counters(1).ReceivedFrames < count; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the capture held up traffic: %+v", e.Counters(0))
+		}
+	}
+	stop()
+	r, err := pcapgo.NewNgReader(stream, pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packets uint64
+	for {
+		if _, _, err := r.ReadPacketData(); err != nil {
+			if err != io.EOF {
+				t.Error(err)
+			}
+			break
+		}
+		packets++
+	}
+	i, err := r.Interface(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := i.Statistics.PacketsDropped; packets == count || packets+d != count {
+		t.Errorf("%d frames captured and %d said to be left out, of %d", packets, d, count)
+	}
+
+	// A closed stream ends a capture, too.
+	stream, stop, err = e.Capture(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	stream.Close()
+}
+
 func TestCaptureOfDevices(t *testing.T) {
 	a, b, e := twoNodes(t, fabric.Config{})
 	connect(e, 0, 1, 1, time.Millisecond)

@@ -47,6 +47,14 @@ func prioritise(realTime bool) bool {
 // it signals the thread, which ends the wait. What this costs is one such
 // signal every 10 ms in an idle worker, and a P, for which New makes up.
 func (w *worker) poll(ns int64) int {
+	if w.epollWait(ns) != 0 {
+		return 0 // interrupted by a signal: look at the clock again
+	}
+	return w.ready
+}
+
+// epollWait leaves the number of events in w.ready.
+func (w *worker) epollWait(ns int64) unix.Errno {
 	var timeout *unix.Timespec
 	if ns >= 0 {
 		w.timeout = unix.NsecToTimespec(ns)
@@ -54,8 +62,6 @@ func (w *worker) poll(ns int64) int {
 	}
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(w.epoll), uintptr(unsafe.Pointer(&w.events[0])),
 		uintptr(len(w.events)), uintptr(unsafe.Pointer(timeout)), 0, 0)
-	if errno != 0 {
-		return 0 // interrupted by a signal: look at the clock again
-	}
-	return int(n)
+	w.ready = int(n)
+	return errno
 }

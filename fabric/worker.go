@@ -43,6 +43,7 @@ type worker struct {
 	iov        [2]unix.Iovec
 	out        [2]unix.Iovec
 	events     [128]unix.EpollEvent
+	ready      int // of events
 	timeout    unix.Timespec
 	idle       int64 // host instant at which the worker last had nothing to do
 
@@ -84,6 +85,10 @@ func newWorker(e *Engine, memory int) (*worker, error) {
 		return nil, fmt.Errorf("no memory for frame buffers")
 	}
 	w.aim()
+	if errno := w.epollWait(0); errno != 0 {
+		_ = w.close()
+		return nil, fmt.Errorf("epoll_pwait2: %w: the fabric needs Linux 5.11 or later", errno)
+	}
 	return w, nil
 }
 
