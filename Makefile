@@ -14,7 +14,7 @@ TOOL     := $(GO) tool -modfile=tools/go.mod
 DEMO     ?= ./bin/orrery up examples/iridium.yaml --for 120s
 
 # Packages with benchmarks whose figures the project watches.
-BENCH    ?= ./orbit/... ./sky ./plan ./route ./curve ./fabric
+BENCH    ?= ./scripts/benchtable ./orbit/... ./sky ./plan ./route ./curve ./fabric ./node
 COUNT    ?= 6
 FUZZTIME ?= 30s
 
