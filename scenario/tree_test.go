@@ -203,7 +203,7 @@ func FuzzParse(f *testing.F) {
 // short report. There is no limit here but the one of go test: what is not
 // linear takes hours.
 func TestHostile(t *testing.T) {
-	const size = maxSize / 8
+	const size = maxSize / 16
 	const head = "apiVersion: orrery.dev/v1alpha1\nkind: Scenario\nmetadata: {name: x}\nspec:\n"
 	fill := func(s string) string { return strings.Repeat(s, size/len(s)) }
 	bomb := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
