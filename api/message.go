@@ -49,7 +49,7 @@ func (s *Server) Status() *pb.Status {
 		Speed: st.Speed, Paused: st.Paused, Uptime: duration(st.Uptime),
 		Satellites: int32(st.Satellites), Stations: int32(st.Stations), Ports: int32(st.Ports),
 		IslLinks: int32(st.ISLs), GroundLinks: int32(st.GroundLinks),
-		Routing: st.Routing, Processes: int32(len(st.Processes)),
+		Routing: st.Routing, Processes: int32(max(st.Wanted, len(st.Processes))),
 		Adjacencies: int32(st.Adjacencies), AdjacenciesPossible: int32(st.AdjacenciesPossible), HasAdjacencies: st.HasAdjacencies,
 		Events: int64(st.TopologyEvents), ConvergedAfter: optional(st.ConvergedAfter),
 		Counters: counters(st.Counters), FramesPerSecond: st.FrameRate, PlanAhead: duration(st.PlanAhead),
@@ -75,10 +75,10 @@ func (s *Server) Status() *pb.Status {
 		}
 	}
 	if st.Last != nil {
-		out.LastEvent = event(st.Last)
+		out.LastEvent = EventMessage(st.Last)
 	}
 	if st.Next != nil {
-		out.NextEvent = event(st.Next)
+		out.NextEvent = EventMessage(st.Next)
 	}
 	for i := range st.Pairs {
 		p := &st.Pairs[i]
@@ -91,7 +91,8 @@ func (s *Server) Status() *pb.Status {
 	return out
 }
 
-func event(e *emulation.Event) *pb.Event {
+// EventMessage is an event as a message.
+func EventMessage(e *emulation.Event) *pb.Event {
 	m := &pb.Event{
 		At: duration(e.At), Kind: string(e.Kind), A: e.A, B: e.B, Text: e.Text, Sequence: e.Sequence,
 	}
@@ -126,12 +127,9 @@ func (s *Server) portName(id plan.PortID) string {
 
 func (s *Server) node(n *plan.Node, processes []*pb.Process) *pb.Node {
 	out := &pb.Node{
-		Index: int32(n.Index), Name: n.Name, Kind: "satellite", Group: n.Group,
+		Index: int32(n.Index), Name: n.Name, Kind: n.Kind.String(), Group: n.Group,
 		Loopback:  s.run.Loopback(n.Index).String(),
 		Processes: processes, Adjacencies: int32(s.run.AdjacenciesOf(n.Index)), Routing: s.run.RoutingOf(n.Index),
-	}
-	if n.Kind == plan.Station {
-		out.Kind = "station"
 	}
 	if s.run.Plan().Scenario.Spec.Network.IPv4 {
 		out.Loopback4 = address.Loopback4(n.Index).Addr().String()
@@ -159,11 +157,6 @@ func (s *Server) node(n *plan.Node, processes []*pb.Process) *pb.Node {
 
 func degrees(rad float64) float64 { return rad * 180 / math.Pi }
 
-var classes = map[plan.Class]string{
-	plan.IntraPlane: "intra-plane", plan.InterPlane: "inter-plane", plan.Neighbour: "neighbour",
-	plan.InterShell: "inter-shell", plan.Ground: "ground",
-}
-
 // link is a contact as a message. Delay, rate and loss are those of now, or of
 // the contact's start if it does not stand now.
 func (s *Server) link(c *plan.Contact) *pb.Link {
@@ -172,7 +165,7 @@ func (s *Server) link(c *plan.Contact) *pb.Link {
 		at = c.Start
 	}
 	out := &pb.Link{
-		A: s.portName(c.A), B: s.portName(c.B), Class: classes[c.Class], Start: duration(c.Start),
+		A: s.portName(c.A), B: s.portName(c.B), Class: c.Class.String(), Start: duration(c.Start),
 		Delay: seconds(c.Delay.At(at)), Rate: c.Rate.At(at), Loss: c.Loss.At(at),
 	}
 	if c.Ends {

@@ -77,7 +77,7 @@ func (s *Server) WatchEvents(ctx context.Context, req *connect.Request[pb.WatchE
 	defer cancel()
 	if req.Msg.GetHistory() {
 		for i := range history {
-			if err := out.Send(&pb.WatchEventsResponse{Event: event(&history[i])}); err != nil {
+			if err := out.Send(&pb.WatchEventsResponse{Event: EventMessage(&history[i])}); err != nil {
 				return err
 			}
 		}
@@ -85,7 +85,7 @@ func (s *Server) WatchEvents(ctx context.Context, req *connect.Request[pb.WatchE
 	for {
 		select {
 		case e := <-events:
-			if err := out.Send(&pb.WatchEventsResponse{Event: event(&e)}); err != nil {
+			if err := out.Send(&pb.WatchEventsResponse{Event: EventMessage(&e)}); err != nil {
 				return err
 			}
 		case <-ctx.Done():

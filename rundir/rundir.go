@@ -40,15 +40,29 @@ func Socket(name string) string { return filepath.Join(Dir(name), "control.sock"
 // Log is what a detached emulator writes.
 func Log(name string) string { return filepath.Join(Dir(name), "orrery.log") }
 
-// Make makes the directory of a run, for its owner only.
+// Make makes the directory of a run. Others can pass through it, since daemons
+// that drop root must reach their node's directory, but not look around.
 func Make(name string) (string, error) {
 	if err := os.MkdirAll(Root(), 0o755); err != nil {
 		return "", fmt.Errorf("run directory: %w; set ORRERY_RUNTIME_DIR to a directory that you may write to", err)
 	}
-	if err := os.Mkdir(Dir(name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	err := os.Mkdir(Dir(name), 0o711)
+	if err == nil {
+		err = os.Chmod(Dir(name), 0o711) // whatever the mask
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("run directory: %w", err)
 	}
 	return Dir(name), nil
+}
+
+// Remove removes the directory of a run, and the root if that was the last.
+func Remove(name string) error {
+	if err := os.RemoveAll(Dir(name)); err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	_ = os.Remove(Root()) // fails while there are other runs
+	return nil
 }
 
 // List names all runs, living or dead, in order.

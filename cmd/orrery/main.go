@@ -1,0 +1,122 @@
+// Orrery emulates moving networks: satellites, ground stations and the real
+// routing software that has to live with them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"connectrpc.com/connect"
+	"github.com/spf13/cobra"
+
+	"orrery.dev/orrery/node"
+	"orrery.dev/orrery/router"
+	"orrery.dev/orrery/rundir"
+	"orrery.dev/orrery/scenario"
+	"orrery.dev/orrery/tap"
+)
+
+// The exit codes, as docs/cli.md lists them.
+const (
+	exitOK       = 0
+	exitFailure  = 1 // something went wrong while working
+	exitUsage    = 2 // the command line or an input file is wrong
+	exitHost     = 3 // the host lacks what the scenario needs; nothing was made
+	exitNoRun    = 4 // the run or the node does not exist
+	exitNotUp    = 5 // --wait: daemons failed, or no convergence in time
+	exitNoAnswer = 6 // ping: not one answer; path: it does not arrive
+)
+
+// exitError ends the program with a code of its own. A nil err prints nothing.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func usageError(err error) error { return &exitError{exitUsage, err} }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	err := rootCommand().ExecuteContext(ctx)
+	stop()
+	os.Exit(exitCode(err))
+}
+
+// exitCode prints what went wrong and gives the code for it.
+func exitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	var own *exitError
+	if errors.As(err, &own) && own.err == nil {
+		return own.code
+	}
+	text := err.Error()
+	if ce := new(connect.Error); errors.As(err, &ce) {
+		text = ce.Message()
+	}
+	fmt.Fprintln(os.Stderr, "orrery: "+strings.TrimSpace(text))
+	switch {
+	case own != nil:
+		return own.code
+	case errors.Is(err, rundir.ErrNoRun), connect.CodeOf(err) == connect.CodeNotFound:
+		return exitNoRun
+	case connect.CodeOf(err) == connect.CodeInvalidArgument:
+		return exitUsage
+	case errors.As(err, new(scenario.Errors)), errors.As(err, new(*scenario.Problem)):
+		return exitUsage
+	}
+	for _, missing := range []error{router.ErrMissing, tap.ErrUnavailable, node.ErrNotPermitted, node.ErrDescriptors, node.ErrInUse, node.ErrLeftOver, node.ErrSpec} {
+		if errors.Is(err, missing) {
+			return exitHost
+		}
+	}
+	return exitFailure
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "orrery",
+		Short: "Emulate moving networks of real routers",
+		Long: `Orrery turns one scenario file into a running, moving network: satellites and
+ground stations as network namespaces, links that come and go with line of
+sight, and real routing daemons that have to live with it.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError(fmt.Errorf("%w; see '%s --help'", err, c.CommandPath()))
+	})
+	root.AddGroup(
+		&cobra.Group{ID: "file", Title: "Scenario files:"},
+		&cobra.Group{ID: "life", Title: "Life of a run:"},
+		&cobra.Group{ID: "look", Title: "Looking at a run:"},
+		&cobra.Group{ID: "steer", Title: "Steering a run:"},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("file", validateCommand(), planCommand(), schemaCommand(), fetchCommand(), doctorCommand())
+	add("life", upCommand(), downCommand())
+	add("look", statusCommand(), nodesCommand(), linksCommand(), contactsCommand(), eventsCommand(), pathCommand(), pingCommand(), captureCommand())
+	add("steer", execCommand(), shellCommand(), pauseCommand(), resumeCommand(), speedCommand())
+	root.AddCommand(versionCommand())
+	return root
+}

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"orrery.dev/orrery/api"
+	"orrery.dev/orrery/clock"
+	"orrery.dev/orrery/emulation"
+	"orrery.dev/orrery/fabric"
+	"orrery.dev/orrery/node"
+	"orrery.dev/orrery/plan"
+	"orrery.dev/orrery/rundir"
+)
+
+type upOptions struct {
+	name     string
+	detach   bool
+	length   time.Duration
+	wait     string
+	within   time.Duration
+	record   string
+	plain    bool
+	detached bool // this process is the one that --detach started
+}
+
+func upCommand() *cobra.Command {
+	var o upOptions
+	c := &cobra.Command{
+		Use:   "up FILE",
+		Short: "Run a scenario",
+		Long: `Make the scenario's nodes and links, start its software, and let the sky move,
+until interrupted, until the scenario's duration or --for is over, or until
+'orrery down'. Whichever it is, nothing of the run is left on the host.`,
+		Example: `  orrery up examples/iridium.yaml
+  orrery up examples/three-nodes.yaml --detach --wait converged`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return up(cmd.Context(), args[0], &o) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.name, "name", "", "name of the run; default the scenario's")
+	f.BoolVarP(&o.detach, "detach", "d", false, "go on in the background")
+	f.DurationVar(&o.length, "for", 0, "end after so much host time")
+	f.StringVar(&o.wait, "wait", "", `"up": fail unless all software comes up; "converged": and all stations reach each other`)
+	f.DurationVar(&o.within, "within", 5*time.Minute, "how long --wait waits")
+	f.StringVar(&o.record, "record", "", "directory to keep scenario, events and summary in")
+	f.BoolVar(&o.plain, "plain", false, "lines instead of a live picture, also on a terminal")
+	f.BoolVar(&o.detached, "detached", false, "")
+	_ = f.MarkHidden("detached")
+	_ = c.RegisterFlagCompletionFunc("wait", cobra.FixedCompletions([]string{"up", "converged"}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+func up(ctx context.Context, file string, o *upOptions) error {
+	switch o.wait {
+	case "", "up", "converged":
+	default:
+		return usageError(fmt.Errorf("--wait %s: want up or converged", o.wait))
+	}
+	p, err := load(file)
+	if err != nil {
+		return err
+	}
+	if o.name != "" {
+		p.Scenario.Metadata.Name = o.name
+		if err := p.Scenario.Validate(); err != nil {
+			return usageError(fmt.Errorf("--name %s: %w", o.name, err))
+		}
+	}
+	name := p.Scenario.Metadata.Name
+	if alive(name) == nil {
+		return &exitError{exitHost, fmt.Errorf("a run named %s is up already; end it with 'orrery down %s' or give this one another --name", name, name)}
+	}
+	if err := emulation.Preflight(p, node.Config{RunDir: rundir.Dir(name)}); err != nil {
+		return err
+	}
+	if o.record != "" {
+		if err := os.MkdirAll(o.record, 0o755); err != nil {
+			return err
+		}
+	}
+	if o.detach {
+		return detach(ctx, file, name, o)
+	}
+	return foreground(ctx, p, o)
+}
+
+// detach starts this program again in the background and waits until it is up.
+func detach(ctx context.Context, file, name string, o *upOptions) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if _, err := rundir.Make(name); err != nil {
+		return err
+	}
+	log, err := os.OpenFile(rundir.Log(name), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	args := []string{"up", file, "--detached", "--plain", "--name", name, "--for", o.length.String(), "--record", o.record}
+	cmd := exec.Command(self, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	died := make(chan error, 1)
+	go func() { died <- cmd.Wait() }()
+	failed := func() error {
+		text, _ := os.ReadFile(rundir.Log(name))
+		_ = rundir.Remove(name) // it held the log and nothing else
+		return fmt.Errorf("the emulator of %s ended early: %s", name, lastLine(string(text)))
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for alive(name) != nil {
+		select {
+		case <-died:
+			return failed()
+		case <-ctx.Done():
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+			<-died
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	if o.wait != "" {
+		if err := waitRemote(ctx, name, o); err != nil {
+			return errors.Join(err, down(context.WithoutCancel(ctx), name))
+		}
+	}
+	fmt.Printf("%s is up; 'orrery status %s' shows it, 'orrery down %s' ends it\n", name, name, name)
+	return nil
+}
+
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return lines[len(lines)-1]
+}
+
+// waitRemote waits for a detached run to be up or converged.
+func waitRemote(ctx context.Context, name string, o *upOptions) error {
+	ctx, cancel := context.WithTimeout(ctx, o.within)
+	defer cancel()
+	cl := api.Dial(rundir.Socket(name))
+	for {
+		st, err := getStatus(ctx, cl)
+		if err != nil {
+			return err
+		}
+		done, err := reached(st, o.wait)
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return notInTime(st, o)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// foreground runs the scenario in this process.
+func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
+	name := p.Scenario.Metadata.Name
+	dir, err := rundir.Make(name)
+	if err != nil {
+		return err
+	}
+	screen := newScreen(o.plain)
+	log := slog.New(screen.logHandler())
+	engine, err := node.NewLinux(node.Config{RunDir: dir, Logger: log})
+	if err != nil {
+		return err
+	}
+	spec := &p.Scenario.Spec
+	timeline := clock.New(clock.Host{}, 0, spec.Speed)
+	cfg := emulation.Config{
+		Plan: p, Nodes: engine, Timeline: timeline, Logger: log,
+		Fabric: func(tl *clock.Timeline, ports []fabric.Port) (fabric.Fabric, error) {
+			return fabric.New(fabric.Config{Timeline: tl, Ports: ports, Seed: spec.Seed})
+		},
+		Progress: screen.bringUp,
+	}
+	if o.record != "" {
+		if err := recordScenario(o.record, p); err != nil {
+			return err
+		}
+		cfg.EventFile = filepath.Join(o.record, "events.jsonl")
+	}
+	run, err := emulation.New(cfg)
+	if err != nil {
+		return err
+	}
+	if err := run.Start(ctx); err != nil {
+		_ = rundir.Remove(name)
+		return err
+	}
+	defer func() { err = errors.Join(err, rundir.Remove(name)) }()
+	// From here on the run is there, and must be gone when this returns.
+	server := api.NewServer(run)
+	serve, endServe := context.WithCancel(context.WithoutCancel(ctx))
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(serve, rundir.Socket(name), func() {}) }()
+
+	reason := live(ctx, run, server, screen, o, served)
+	last := server.Status()
+	screen.close()
+	fmt.Fprintln(os.Stderr, "ending the run …")
+	began := time.Now()
+	err = run.Stop(context.WithoutCancel(ctx))
+	server.Stopped()
+	endServe()
+	<-served
+	fmt.Print(summary(last, nil, plainStyle()))
+	fmt.Printf("Ended in %s; nothing of the run is left.\n", short(time.Since(began)))
+	if o.record != "" {
+		err = errors.Join(err, recordSummary(o.record, last))
+	}
+	return errors.Join(reason, err)
+}
+
+// live shows the run until something ends it, and says what went wrong, if so.
+func live(ctx context.Context, run *emulation.Run, server *api.Server, screen *screen, o *upOptions, served <-chan error) error {
+	var over, late <-chan time.Time
+	if o.length > 0 {
+		over = time.After(o.length)
+	}
+	if o.wait != "" && !o.detached {
+		late = time.After(o.within)
+	}
+	tick := time.NewTicker(screen.interval())
+	defer tick.Stop()
+	history, events, cancel := run.Events()
+	defer cancel()
+	for i := range history {
+		screen.event(api.EventMessage(&history[i]))
+	}
+	waiting := o.wait
+	for {
+		st := server.Status()
+		screen.show(st, server)
+		if waiting != "" {
+			done, err := reached(st, waiting)
+			if err != nil {
+				return err
+			}
+			if done {
+				waiting, late = "", nil
+			}
+		}
+		for redraw := false; !redraw; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-over:
+				return nil
+			case <-run.Ended():
+				return nil
+			case <-server.StopRequested():
+				return nil
+			case err := <-served:
+				return err
+			case <-late:
+				return notInTime(server.Status(), o)
+			case e := <-events:
+				screen.event(api.EventMessage(&e))
+			case <-tick.C:
+				redraw = true
+			}
+		}
+	}
+}
+
+func recordScenario(dir string, p *plan.Plan) error {
+	b, err := p.Scenario.YAML()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "scenario.yaml"), b, 0o644)
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/spf13/cobra"
+
+	"orrery.dev/orrery/api"
+	pb "orrery.dev/orrery/api/orrery/v1alpha1"
+	"orrery.dev/orrery/node"
+	"orrery.dev/orrery/rundir"
+)
+
+// reached tells whether a run is as far as --wait asks, or why it never will be.
+func reached(st *pb.Status, wait string) (bool, error) {
+	if failed := st.GetFailedProcesses(); len(failed) > 0 {
+		return false, &exitError{exitNotUp, fmt.Errorf("%s failed, first %s of %s: %s", plural(len(failed), "process"), failed[0].GetName(), failed[0].GetNode(), failed[0].GetReason())}
+	}
+	if wait == "converged" {
+		return st.GetConvergedAfter() != nil, nil
+	}
+	return st.GetPhase() != pb.Phase_PHASE_STARTING && st.GetProcesses() == st.GetProcessesRunning(), nil
+}
+
+func notInTime(st *pb.Status, o *upOptions) error {
+	var apart []string
+	for _, p := range st.GetPairs() {
+		if !p.GetReachable() {
+			apart = append(apart, p.GetA()+"-"+p.GetB())
+		}
+	}
+	text := fmt.Sprintf("not %s within %v: %d of %d processes run", o.wait, o.within, st.GetProcessesRunning(), st.GetProcesses())
+	if len(apart) > 0 && o.wait == "converged" {
+		text += fmt.Sprintf(", %s apart, first %s", plural(len(apart), "pair"), apart[0])
+	}
+	return &exitError{exitNotUp, errors.New(text)}
+}
+
+// recordSummary keeps the last status of a run.
+func recordSummary(dir string, st *pb.Status) error {
+	var b bytes.Buffer
+	if err := printMessage(&b, st); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "summary.json"), b.Bytes(), 0o644)
+}
+
+func downCommand() *cobra.Command {
+	var all bool
+	c := &cobra.Command{
+		Use:   "down [RUN]",
+		Short: "End a run and remove all of it, also after a crash",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !all {
+				name, err := rundir.Choose(strings.Join(args, ""))
+				if err != nil {
+					return err
+				}
+				return down(cmd.Context(), name)
+			}
+			if len(args) > 0 {
+				return usageError(errors.New("give a run or --all, not both"))
+			}
+			names, err := rundir.List()
+			if err != nil {
+				return err
+			}
+			var errs []error
+			for _, n := range names {
+				errs = append(errs, down(cmd.Context(), n))
+			}
+			return errors.Join(errs...)
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			names, _ := rundir.List()
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	c.Flags().BoolVar(&all, "all", false, "end all runs")
+	return c
+}
+
+// down asks the emulator to end the run or, where none answers any more, removes
+// what is left.
+func down(ctx context.Context, name string) error {
+	began := time.Now()
+	if alive(name) == nil {
+		_, err := api.Dial(rundir.Socket(name)).Stop(ctx, connect.NewRequest(&pb.StopRequest{}))
+		if err == nil {
+			fmt.Printf("%s ended in %s\n", name, short(time.Since(began)))
+			return nil
+		}
+		if alive(name) == nil {
+			return err
+		}
+	}
+	if err := node.Cleanup(rundir.Dir(name)); err != nil {
+		return err
+	}
+	if err := rundir.Remove(name); err != nil {
+		return err
+	}
+	fmt.Printf("%s: its emulator was gone; what was left is removed, in %s\n", name, short(time.Since(began)))
+	return nil
+}

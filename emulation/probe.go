@@ -1,0 +1,223 @@
+package emulation
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Pairs of stations are probed all the time: an echo request every
+// probeInterval for each pair, all pairs together at most probesPerSecond. An
+// answer later than probeTimeout counts as lost, and so does none.
+const (
+	probeInterval   = 200 * time.Millisecond
+	probesPerSecond = 500
+	probeTimeout    = 2 * time.Second
+	probePayload    = 56
+	// A pair counts as unreachable once this many requests in a row were lost.
+	probeLostInRow = 2
+)
+
+// Pair is what probing has shown of two stations.
+type Pair struct {
+	A, B      int // nodes
+	Reachable bool
+	Since     time.Time // host time of the last change of Reachable
+	Measured  time.Duration
+	Geometric time.Duration // twice the delay along the kernels' path there and back
+	Oracle    time.Duration // twice the delay along the plan's shortest path
+	Hops      int
+	Sent      int64
+	Lost      int64
+	EverBoth  bool // has been reachable
+}
+
+type pairState struct {
+	Pair
+	inRow int
+}
+
+// prober sends echo requests between stations.
+type prober struct {
+	run      *Run
+	echoes   map[int]*echo
+	interval time.Duration
+
+	mu    sync.Mutex // guards the rest
+	pairs []*pairState
+	left  int // pairs that have never been reachable
+}
+
+// newProber prepares all pairs of the given nodes.
+func newProber(r *Run, stations []int) (*prober, error) {
+	p := &prober{run: r, echoes: make(map[int]*echo)}
+	now := time.Now()
+	for i, a := range stations {
+		e, err := newEcho(r.nodes, r.plan.Nodes[a].Name)
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+		p.echoes[a] = e
+		for _, b := range stations[i+1:] {
+			p.pairs = append(p.pairs, &pairState{Pair: Pair{A: a, B: b, Since: now}})
+		}
+	}
+	p.left = len(p.pairs)
+	p.interval = max(probeInterval, time.Duration(len(p.pairs))*time.Second/probesPerSecond)
+	return p, nil
+}
+
+// probe runs until ctx ends.
+func (p *prober) probe(ctx context.Context) error {
+	if len(p.pairs) == 0 {
+		return nil
+	}
+	// Spread over the interval, so that probes do not delay each other.
+	step := time.NewTicker(max(p.interval/time.Duration(len(p.pairs)), 100*time.Microsecond))
+	defer step.Stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for i := 0; ; i = (i + 1) % len(p.pairs) {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-step.C:
+		}
+		pair := p.pairs[i]
+		wg.Go(func() { p.once(ctx, pair) })
+	}
+}
+
+// once sends one request and notes what came of it.
+func (p *prober) once(ctx context.Context, pair *pairState) {
+	r := p.run
+	rtt, err := r.ping(ctx, p.echoes[pair.A], pair.A, pair.B, probePayload, probeTimeout)
+	if ctx.Err() != nil {
+		return
+	}
+	var oracle time.Duration
+	if path, ok := r.OraclePath(pair.A, pair.B); ok {
+		oracle = 2 * path.Delay
+	}
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pair.Sent++
+	pair.Oracle = oracle
+	if err != nil || rtt.Lost {
+		pair.Lost++
+		pair.inRow++
+		if pair.inRow == probeLostInRow && pair.Reachable {
+			pair.Reachable, pair.Since = false, time.Now()
+			r.events.add(Event{Kind: Unreachable, A: r.name(pair.A), B: r.name(pair.B), Text: rtt.Problem})
+		}
+		return
+	}
+	pair.inRow = 0
+	pair.Measured, pair.Hops = rtt.Measured, rtt.Hops
+	if rtt.Geometric > 0 {
+		pair.Geometric = rtt.Geometric
+	}
+	if pair.Reachable {
+		return
+	}
+	out := time.Since(pair.Since)
+	pair.Reachable, pair.Since = true, time.Now()
+	text := "for the first time"
+	if pair.EverBoth {
+		text = "again after " + out.Round(time.Millisecond).String()
+	}
+	r.events.add(Event{Kind: Reachable, A: r.name(pair.A), B: r.name(pair.B), Text: text})
+	if !pair.EverBoth {
+		pair.EverBoth = true
+		if p.left--; p.left == 0 {
+			r.converge()
+		}
+	}
+}
+
+// snapshot copies the pairs.
+func (p *prober) snapshot() []Pair {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]Pair, len(p.pairs))
+	for i, s := range p.pairs {
+		out[i] = s.Pair
+	}
+	return out
+}
+
+func (p *prober) close() {
+	for _, e := range p.echoes {
+		e.close()
+	}
+}
+
+// RTT is what one echo request met.
+type RTT struct {
+	Lost     bool
+	Measured time.Duration
+	// Geometric is the delay along the kernels' path there and back, at the
+	// moment of sending; 0 if a direction was not whole.
+	Geometric time.Duration
+	Hops      int
+	Problem   string // why a lost one may have been lost
+}
+
+// ping sends one request from a to b and waits for the answer.
+func (r *Run) ping(ctx context.Context, e *echo, a, b, size int, timeout time.Duration) (RTT, error) {
+	answer, forget, err := e.send(r.loopback(b), size)
+	if err != nil {
+		return RTT{Lost: true, Problem: err.Error()}, nil // no route: a loss, as for any packet
+	}
+	defer forget()
+	there, back := r.KernelPath(ctx, a, b), r.KernelPath(ctx, b, a)
+	out := RTT{Hops: len(there.Hops) - 1, Problem: there.Problem}
+	if out.Problem == "" {
+		out.Problem = back.Problem
+	}
+	if there.Complete() && back.Complete() {
+		out.Geometric = there.Delay + back.Delay
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case out.Measured = <-answer:
+	case <-timer.C:
+		out.Lost = true
+	case <-ctx.Done():
+		return out, ctx.Err()
+	}
+	return out, nil
+}
+
+// Ping sends count requests (0: until ctx ends) at an interval from one node
+// to another and passes each result on, in order of sending.
+func (r *Run) Ping(ctx context.Context, a, b, count, size int, interval time.Duration, report func(RTT) error) error {
+	e, err := newEcho(r.nodes, r.name(a))
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	tick := time.NewTicker(max(interval, time.Millisecond))
+	defer tick.Stop()
+	for i := 0; count == 0 || i < count; i++ {
+		rtt, err := r.ping(ctx, e, a, b, size, probeTimeout)
+		if err != nil {
+			return err
+		}
+		if err := report(rtt); err != nil {
+			return err
+		}
+		if i+1 == count {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}

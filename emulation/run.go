@@ -1,0 +1,357 @@
+package emulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"orrery.dev/orrery/address"
+	"orrery.dev/orrery/clock"
+	"orrery.dev/orrery/fabric"
+	"orrery.dev/orrery/node"
+	"orrery.dev/orrery/plan"
+)
+
+// Nodes is the node engine with the abilities that a run needs beyond the
+// mandatory ones.
+type Nodes interface {
+	node.Engine
+	node.Lookuper
+	node.Settler
+}
+
+// Config of a run.
+type Config struct {
+	Plan     *plan.Plan
+	Nodes    Nodes
+	Timeline *clock.Timeline
+	// Fabric makes the link engine for devices in order of the plan's ports.
+	Fabric func(*clock.Timeline, []fabric.Port) (fabric.Fabric, error)
+	// EventFile gets every event as a JSON line; empty for none.
+	EventFile string
+	// Progress hears what bring-up is doing: what, how much of how much. Optional.
+	Progress func(what string, done, total int)
+	Logger   *slog.Logger
+}
+
+// Phase of a run's life.
+type Phase int32
+
+// The phases, in order.
+const (
+	PhaseStarting Phase = iota
+	PhaseConverging
+	PhaseRunning
+	PhaseStopping
+	PhaseFailed
+)
+
+// Run is one emulation from its nodes' creation to their end.
+type Run struct {
+	plan      *plan.Plan
+	nodes     Nodes
+	timeline  *clock.Timeline
+	addresses address.Scheme
+	log       *slog.Logger
+	progress  func(string, int, int)
+	newFabric func(*clock.Timeline, []fabric.Port) (fabric.Fabric, error)
+
+	fabric   fabric.Fabric
+	director *director
+	prober   *prober
+	oracle   *oracle
+	events   *eventLog
+	software []software
+
+	phase     atomic.Int32
+	started   time.Time
+	converged chan struct{} // closed when every pair has been reachable
+	ended     chan struct{} // closed when the scenario's duration is over
+	cancel    context.CancelFunc
+	group     *errgroup.Group
+
+	mu             sync.Mutex // guards the rest
+	convergedAfter time.Duration
+	problems       map[string]string // by process or part
+	adjacencies    adjacencies
+	rate           frameRate
+}
+
+// New prepares a run; nothing is made yet.
+func New(cfg Config) (*Run, error) {
+	scheme, err := addressScheme(cfg.Plan)
+	if err != nil {
+		return nil, err
+	}
+	r := &Run{
+		plan: cfg.Plan, nodes: cfg.Nodes, timeline: cfg.Timeline, addresses: scheme,
+		log: cfg.Logger, progress: cfg.Progress, newFabric: cfg.Fabric,
+		converged: make(chan struct{}), ended: make(chan struct{}),
+		problems: make(map[string]string),
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.progress == nil {
+		r.progress = func(string, int, int) {}
+	}
+	r.events, err = newEventLog(cfg.EventFile, r.timeline.Now)
+	return r, err
+}
+
+// addressScheme is the scenario's plan of addresses.
+func addressScheme(p *plan.Plan) (address.Scheme, error) {
+	prefix, err := netip.ParsePrefix(p.Scenario.Spec.Network.Prefix)
+	if err != nil {
+		return address.Scheme{}, fmt.Errorf("network prefix: %w", err)
+	}
+	return address.New(prefix)
+}
+
+// Start makes nodes and links, lets time run, and begins to start the software.
+// When it returns an error nothing is left of the run.
+func (r *Run) Start(ctx context.Context) (err error) {
+	r.started = time.Now()
+	defer func() {
+		if err != nil {
+			r.Stop(context.WithoutCancel(ctx))
+		}
+	}()
+	r.progress("nodes", 0, len(r.plan.Nodes))
+	if err := r.nodes.Create(ctx, specs(r.plan, r.addresses)); err != nil {
+		return err
+	}
+	r.progress("nodes", len(r.plan.Nodes), len(r.plan.Nodes))
+
+	var ports []fabric.Port
+	for i := range r.plan.Nodes {
+		n := &r.plan.Nodes[i]
+		for _, p := range n.Ports {
+			dev, err := r.nodes.Device(n.Name, p.Name)
+			if err != nil {
+				return err
+			}
+			ports = append(ports, fabric.Port{Name: n.Name + ":" + p.Name, Device: dev})
+		}
+	}
+	if r.fabric, err = r.newFabric(r.timeline, ports); err != nil {
+		return err
+	}
+	r.director = newDirector(r.plan, r.fabric, r.timeline)
+	r.director.carrier = r.setCarrier
+	r.director.changed = r.topologyChanged
+	r.oracle = newOracle(r)
+
+	// The sky as it stands at time 0, before anything runs in it.
+	cursor := r.plan.Windows(windowLength(r.timeline.Speed()))
+	first, err := cursor.Next(ctx)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	r.director.load(first)
+	r.director.apply()
+	if err := r.assign(); err != nil {
+		return err
+	}
+	r.progress("links", len(r.director.up()), len(r.director.up()))
+
+	if r.prober, err = newProber(r, r.stations()); err != nil {
+		return err
+	}
+	// Ready before anybody looks: parts that fail from here on are problems of a
+	// run that lives.
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	r.cancel = cancel
+	r.group, life = errgroup.WithContext(life)
+	r.timeline.Resume()
+	r.phase.Store(int32(PhaseConverging))
+	for name, part := range map[string]func(context.Context) error{
+		"planner":  func(ctx context.Context) error { return r.director.planAhead(ctx, cursor) },
+		"director": r.director.direct,
+		"oracle":   r.oracle.follow,
+		"prober":   r.prober.probe,
+		"watch":    r.watch,
+		"routers":  r.startSoftware,
+		"commands": r.startCommands,
+		"end":      r.waitEnd,
+	} {
+		r.group.Go(func() error {
+			err := part(life)
+			if err != nil && life.Err() == nil {
+				r.problem(name, err.Error())
+				r.log.Error("part of the run failed", "part", name, "error", err)
+			}
+			return nil // the others go on: a run in trouble can still be looked at
+		})
+	}
+	if len(r.prober.pairs) == 0 {
+		r.converge()
+	}
+	return nil
+}
+
+func (r *Run) stations() []int {
+	var out []int
+	for i := range r.plan.Nodes {
+		if r.plan.Nodes[i].Kind == plan.Station {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// setCarrier changes a port's carrier and has the kernel announce it now: left
+// to itself Linux reports a lost carrier up to a second late, and not at all if
+// it comes back within that second.
+func (r *Run) setCarrier(id plan.PortID, up bool) {
+	p := r.plan.Port(id)
+	if err := r.fabric.SetCarrier(fabric.PortID(id), up); err != nil {
+		r.problem("carrier", err.Error())
+		return
+	}
+	if up {
+		return // a carrier that comes is announced at once
+	}
+	if err := r.nodes.Settle(context.Background(), r.name(p.Node), p.Name); err != nil {
+		r.problem("carrier", err.Error())
+	}
+}
+
+// topologyChanged passes changes on to the log and to the oracle.
+func (r *Run) topologyChanged(changes []applied) {
+	events := make([]Event, len(changes))
+	for i, c := range changes {
+		events[i] = r.topologyEvent(c)
+	}
+	r.events.add(events...)
+	r.oracle.wake()
+}
+
+func (r *Run) topologyEvent(c applied) Event {
+	kind := LinkDown
+	if c.up {
+		kind = LinkUp
+	}
+	return Event{At: c.at, Kind: kind, A: r.portName(c.contact.A), B: r.portName(c.contact.B), Text: c.contact.Class.String()}
+}
+
+func (r *Run) name(n int) string { return r.plan.Nodes[n].Name }
+
+func (r *Run) portName(id plan.PortID) string {
+	p := r.plan.Port(id)
+	return r.name(p.Node) + ":" + p.Name
+}
+
+// converge notes that every pair of stations has reached each other.
+func (r *Run) converge() {
+	r.mu.Lock()
+	first := r.convergedAfter == 0
+	if first {
+		r.convergedAfter = time.Since(r.started)
+	}
+	after := r.convergedAfter
+	r.mu.Unlock()
+	if !first {
+		return
+	}
+	r.phase.CompareAndSwap(int32(PhaseConverging), int32(PhaseRunning))
+	r.events.add(Event{Kind: Converged, Text: "every pair of stations has reached each other, " + after.Round(time.Millisecond).String() + " after the start"})
+	close(r.converged)
+}
+
+// problem notes what is wrong with a part of the run; an empty text clears it.
+func (r *Run) problem(part, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if text == "" {
+		delete(r.problems, part)
+	} else {
+		r.problems[part] = text
+	}
+}
+
+// waitEnd closes ended when the scenario's duration is over.
+func (r *Run) waitEnd(ctx context.Context) error {
+	d := time.Duration(r.plan.Scenario.Spec.Duration)
+	if d == 0 {
+		return nil
+	}
+	if err := r.timeline.WaitUntil(ctx, d); err != nil {
+		return nil
+	}
+	close(r.ended)
+	return nil
+}
+
+// Converged is closed when every pair of stations has reached each other once.
+func (r *Run) Converged() <-chan struct{} { return r.converged }
+
+// Ended is closed when the scenario's duration is over. The run goes on until Stop.
+func (r *Run) Ended() <-chan struct{} { return r.ended }
+
+// Events gives the events kept and then each new one, until cancel is called.
+func (r *Run) Events() (history []Event, events <-chan Event, cancel func()) {
+	return r.events.subscribe()
+}
+
+// Timeline is the run's clock.
+func (r *Run) Timeline() *clock.Timeline { return r.timeline }
+
+// Plan of the run.
+func (r *Run) Plan() *plan.Plan { return r.plan }
+
+// Nodes of the run.
+func (r *Run) Nodes() Nodes { return r.nodes }
+
+// Fabric of the run.
+func (r *Run) Fabric() fabric.Fabric { return r.fabric }
+
+// Pause stops scenario time.
+func (r *Run) Pause() {
+	r.timeline.Pause()
+	r.events.add(Event{Kind: Paused})
+}
+
+// Resume lets scenario time run again.
+func (r *Run) Resume() {
+	r.timeline.Resume()
+	r.events.add(Event{Kind: Resumed})
+}
+
+// SetSpeed changes how many seconds of orbit pass per second.
+func (r *Run) SetSpeed(speed float64) error {
+	if !(speed > 0 && speed <= maxSpeed) {
+		return fmt.Errorf("speed %g: want a number above 0 and up to %d", speed, maxSpeed)
+	}
+	r.timeline.SetSpeed(speed)
+	r.events.add(Event{Kind: SpeedChanged, Text: fmt.Sprintf("%g seconds of orbit per second", speed)})
+	return nil
+}
+
+const maxSpeed = 100_000
+
+// Stop ends all processes and nodes; nothing of the run is left in the kernel.
+func (r *Run) Stop(ctx context.Context) error {
+	r.phase.Store(int32(PhaseStopping))
+	r.timeline.Pause()
+	if r.cancel != nil {
+		r.cancel()
+		_ = r.group.Wait()
+	}
+	if r.prober != nil {
+		r.prober.close()
+	}
+	var errs []error
+	if r.fabric != nil {
+		errs = append(errs, r.fabric.Close())
+	}
+	errs = append(errs, r.nodes.Destroy(ctx), r.events.close())
+	return errors.Join(errs...)
+}

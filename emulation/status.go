@@ -1,0 +1,214 @@
+package emulation
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"orrery.dev/orrery/fabric"
+	"orrery.dev/orrery/node"
+	"orrery.dev/orrery/plan"
+)
+
+// Status is a run at one moment.
+type Status struct {
+	Name         string
+	Phase        Phase
+	Problems     []string
+	Epoch        time.Time
+	ScenarioTime time.Duration
+	Duration     time.Duration // 0: no end
+	Speed        float64
+	Paused       bool
+	Uptime       time.Duration
+
+	Satellites, Stations, Ports int
+	ISLs, GroundLinks           int // up now
+
+	Routing   []string // such as "isis/frr"
+	Processes []node.ProcessStatus
+	// Wanted is how many processes the routing software consists of, started or
+	// not yet.
+	Wanted int
+	// Adjacencies as the daemons report them, each seen from both of its ends,
+	// and how many there would be if every link between routers had one.
+	Adjacencies, AdjacenciesPossible int
+	HasAdjacencies                   bool
+
+	TopologyEvents uint64
+	Last, Next     *Event
+
+	Pairs          []Pair
+	ConvergedAfter time.Duration // 0: not yet
+	Counters       fabric.Counters
+	Fidelity       fabric.Fidelity
+	FrameRate      float64          // frames per second over the last seconds
+	EventLateness  fabric.Histogram // host time from a topology event's instant until it stood
+	PlanAhead      time.Duration
+}
+
+// watchInterval is how often slowly gathered figures are renewed.
+const watchInterval = time.Second
+
+// adjacencies as of the last round of questions.
+type adjacencies struct {
+	byNode map[int]int
+	total  int
+}
+
+// frameRate derives frames per second from two readings of a counter.
+type frameRate struct {
+	at     time.Time
+	frames uint64
+	perSec float64
+}
+
+func (f *frameRate) update(frames uint64, now time.Time) {
+	if dt := now.Sub(f.at).Seconds(); !f.at.IsZero() && dt > 0 {
+		f.perSec = float64(frames-f.frames) / dt
+	}
+	f.at, f.frames = now, frames
+}
+
+// watch gathers what costs more than a look: processes' fates, adjacencies, the
+// frame rate.
+func (r *Run) watch(ctx context.Context) error {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	seen := make(map[string]node.ProcessState)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			r.watchProcesses(seen)
+			adj := r.askAdjacencies(ctx)
+			frames := r.counters().SentFrames
+			r.mu.Lock()
+			r.adjacencies = adj
+			r.rate.update(frames, now)
+			r.mu.Unlock()
+			if _, err := r.director.ahead(); err != nil {
+				r.problem("planner", err.Error())
+			}
+		}
+	}
+}
+
+// watchProcesses logs what became of processes since the last look.
+func (r *Run) watchProcesses(seen map[string]node.ProcessState) {
+	for _, p := range r.nodes.Processes() {
+		key := p.Node + "/" + p.Name
+		if seen[key] == p.State {
+			continue
+		}
+		seen[key] = p.State
+		switch p.State {
+		case node.Running:
+			r.events.add(Event{Kind: ProcessUp, A: p.Node, Text: p.Name})
+			r.problem(key, "")
+		case node.Failed:
+			r.events.add(Event{Kind: ProcessFailed, A: p.Node, Text: p.Name + ": " + p.Reason})
+			r.problem(key, p.Name+" of "+p.Node+" failed: "+p.Reason)
+		case node.Exited, node.Starting:
+		}
+	}
+}
+
+// counters are the sums over all ports.
+func (r *Run) counters() (sum fabric.Counters) {
+	for i := range r.plan.NumPorts() {
+		sum.Add(r.fabric.Counters(fabric.PortID(i)))
+	}
+	return sum
+}
+
+// Status of the run. It may be called at any time after Start returned.
+func (r *Run) Status() Status {
+	s := Status{
+		Name:         r.plan.Scenario.Metadata.Name,
+		Phase:        Phase(r.phase.Load()),
+		Epoch:        r.plan.Epoch,
+		ScenarioTime: r.timeline.Now(),
+		Duration:     time.Duration(r.plan.Scenario.Spec.Duration),
+		Speed:        r.timeline.Speed(),
+		Paused:       r.timeline.Paused(),
+		Uptime:       time.Since(r.started),
+		Ports:        r.plan.NumPorts(),
+		Processes:    r.nodes.Processes(),
+		Wanted:       r.wanted(),
+		Pairs:        r.prober.snapshot(),
+		Counters:     r.counters(),
+		Fidelity:     r.fabric.Fidelity(),
+	}
+	for i := range r.plan.Nodes {
+		if r.plan.Nodes[i].Kind == plan.Station {
+			s.Stations++
+		} else {
+			s.Satellites++
+		}
+	}
+	routers := make(map[int]bool)
+	for _, sw := range r.software {
+		if !slices.Contains(s.Routing, sw.label) {
+			s.Routing = append(s.Routing, sw.label)
+		}
+		if sw.neighbour {
+			routers[sw.node] = true
+		}
+	}
+	s.HasAdjacencies = len(routers) > 0
+	for _, c := range r.director.up() {
+		if c.Class == plan.Ground {
+			s.GroundLinks++
+		} else {
+			s.ISLs++
+		}
+		if routers[r.plan.Port(c.A).Node] && routers[r.plan.Port(c.B).Node] {
+			s.AdjacenciesPossible += 2
+		}
+	}
+	var err error
+	s.PlanAhead, err = r.director.ahead()
+	if err != nil {
+		r.problem("planner", err.Error())
+	}
+	s.EventLateness = r.director.lateness()
+	_, s.TopologyEvents, s.Last, err = r.events.totals()
+	if err != nil {
+		r.problem("events", "the event log cannot be written: "+err.Error())
+	}
+	if next, ok := r.director.next(); ok {
+		e := r.topologyEvent(next)
+		s.Next = &e
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.Adjacencies = r.adjacencies.total
+	s.ConvergedAfter = r.convergedAfter
+	s.FrameRate = r.rate.perSec
+	for _, p := range r.problems {
+		s.Problems = append(s.Problems, p)
+	}
+	slices.Sort(s.Problems)
+	return s
+}
+
+// AdjacenciesOf a node at the last round of questions.
+func (r *Run) AdjacenciesOf(n int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.adjacencies.byNode[n]
+}
+
+// Links are the contacts of this moment.
+func (r *Run) Links() []*plan.Contact { return r.director.up() }
+
+// ContactOf a port at this moment, or nil, and the port at its other end.
+func (r *Run) ContactOf(p plan.PortID) (*plan.Contact, plan.PortID) {
+	c := r.director.contact(p)
+	if c == nil {
+		return nil, 0
+	}
+	return c, peer(c, p)
+}
