@@ -326,8 +326,7 @@ func (w *worker) wait() int {
 	if now-w.idle > int64(busyLimit) {
 		if n := w.poll(0); n > 0 || left == 0 {
 			if w.realTime.Load() {
-				ts := unix.NsecToTimespec(int64(busyPause))
-				_ = unix.Nanosleep(&ts, nil)
+				w.nap()
 			}
 			w.idle = w.timeline.Monotonic()
 			return n
