@@ -18,7 +18,8 @@ type Lookuper interface {
 	Lookup(ctx context.Context, node string, dst netip.Addr) (Route, error)
 	// LookupFrom asks for a packet with a source address, which matters where a
 	// route has several next hops of equal cost: the kernel chooses by a hash of
-	// both addresses. An invalid src means the node's own.
+	// both addresses and the protocol, here that of echo requests. An invalid src
+	// means the node's own.
 	LookupFrom(ctx context.Context, node string, src, dst netip.Addr) (Route, error)
 }
 

@@ -101,6 +101,10 @@ func settings(forward bool) []setting {
 		{"ipv4/conf/all/rp_filter", "0"},
 		{"ipv4/conf/default/rp_filter", "0"},
 		{"ipv6/route/max_size", "1048576"},
+		// Where next hops cost alike the kernel chooses by a hash of the packet's
+		// addresses and flow label. Without automatic flow labels all packets
+		// between two nodes take one way, the one that Lookup tells.
+		{"ipv6/auto_flowlabels", "0"},
 		// ping without privileges.
 		{"ipv4/ping_group_range", "0 2147483647"},
 	}

@@ -247,6 +247,9 @@ func (l *Linux) LookupFrom(ctx context.Context, node string, src, dst netip.Addr
 		if src.IsValid() {
 			b.attr(unix.RTA_SRC, src.AsSlice())
 		}
+		if dst.Is6() {
+			b.attr(unix.RTA_IP_PROTO, []byte{unix.IPPROTO_ICMPV6})
+		}
 	}, func(m message) (err error) {
 		r, err = parseRoute(m)
 		return err
