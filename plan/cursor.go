@@ -90,13 +90,7 @@ func (p *Plan) Contacts(ctx context.Context, from, to time.Duration) ([]Contact,
 			if i, ok := index[c.ID]; ok {
 				a := &all[i]
 				a.End, a.Ends = c.End, c.Ends
-				a.Delay = a.Delay.Append(c.Delay)
-				if !c.Rate.IsConstant() {
-					a.Rate = a.Rate.Append(c.Rate)
-				}
-				if !c.Loss.IsConstant() {
-					a.Loss = a.Loss.Append(c.Loss)
-				}
+				a.Delay, a.Rate, a.Loss = a.Delay.Append(c.Delay), a.Rate.Append(c.Rate), a.Loss.Append(c.Loss)
 				continue
 			}
 			index[c.ID] = len(all)

@@ -130,6 +130,28 @@ func (r *Rule) equatorward(e *End) (f, df float64) {
 		2 * (r.sinLat2*p.Dot(v) - p.Z*v.Z) / orbit.EarthRadius
 }
 
+// shortestSegment in seconds is where segments are not cut any more.
+const shortestSegment = 0.1
+
+// rough tells whether a segment is too long for the grazing condition: where
+// an end is hardly above the grazing radius, √(a²-g²) bends sharply. Its Hermite
+// error grows with the fourth power of the relative change ρ of a²-g² within
+// the segment, as √(a²-g²)·ρ⁴/410.
+func (r *Rule) rough(h float64, s *segment) bool {
+	return r.grazing > 0 && (r.bends(h, s.a0, s.a1) || r.bends(h, s.b0, s.b1))
+}
+
+func (r *Rule) bends(h float64, e0, e1 *End) bool {
+	const most = 0.1
+	g2 := r.grazing * r.grazing
+	q0, q1 := e0.Position.Dot(e0.Position)-g2, e1.Position.Dot(e1.Position)-g2
+	if q0 < 0 && q1 < 0 {
+		return false // it is too low anyway
+	}
+	d0, d1 := e0.Position.Dot(e0.Velocity), e1.Position.Dot(e1.Velocity)
+	return 2*h*max(math.Abs(d0), math.Abs(d1)) > most*max(0, min(q0, q1))
+}
+
 // tolerance bounds, in km, how far f may be from the cubic through its values
 // and derivatives at a and b, which are the ends h seconds apart, and through
 // interpolated instead of exact ends.
@@ -150,6 +172,9 @@ func (r *Rule) tolerance(c condition, h float64, a0, b0, a1, b1 *End) float64 {
 		return h4*(math.Abs(r.sinEl)*3*v*v*v*v/(d*d*d)+jerkiness(b0)/orbit.EarthRadius) + positions
 	case inRange:
 		return h4*max(jerkiness(a0), jerkiness(b0))/(2*r.maxRange) + positions
+	case clearOfEarth:
+		const bend = 0.01 // see rough
+		return h4*max(jerkiness(a0), jerkiness(b0))/orbit.EarthRadius + positions + bend
 	default:
 		return h4*max(jerkiness(a0), jerkiness(b0))/orbit.EarthRadius + positions
 	}

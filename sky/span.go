@@ -142,6 +142,12 @@ func (p *Pair) segment(dst []Span, base int, s segment) []Span {
 		return dst
 	}
 	r := p.Rule
+	if h > 2*shortestSegment && r.rough(h, &s) {
+		if mid, ok := p.middle(&s); ok {
+			dst = p.segment(dst, base, segment{s.t0, mid.t0, s.a0, s.b0, mid.a0, mid.b0})
+			return p.segment(dst, base, segment{mid.t0, s.t1, mid.a0, mid.b0, s.a1, s.b1})
+		}
+	}
 	var doubtful [len(r.conditions)]struct {
 		c     condition
 		q     cubic
@@ -196,6 +202,14 @@ func (p *Pair) segment(dst []Span, base int, s segment) []Span {
 		dst = join(dst, base, start, s.t1)
 	}
 	return dst
+}
+
+// middle is the exact ends in the middle of a segment.
+func (p *Pair) middle(s *segment) (segment, bool) {
+	t := s.t0 + (s.t1-s.t0)/2
+	a, errA := p.A.At(t)
+	b, errB := p.B.At(t)
+	return segment{t0: t, a0: &a, b0: &b}, errA == nil && errB == nil
 }
 
 // join appends [start, end) to dst[base:], or prolongs its last span.
