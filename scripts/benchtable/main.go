@@ -22,24 +22,27 @@ import (
 )
 
 func main() {
-	in := io.Reader(os.Stdin)
-	if len(os.Args) > 1 {
-		f, err := os.Open(os.Args[1])
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "benchtable:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	in := os.Stdin
+	if len(args) > 0 {
+		f, err := os.Open(args[0])
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "benchtable:", err)
-			os.Exit(1)
+			return err
 		}
 		defer f.Close()
 		in = f
 	}
 	t, err := read(in)
-	if err == nil {
-		err = t.print(os.Stdout)
-	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "benchtable:", err)
-		os.Exit(1)
+		return err
 	}
+	return t.print(os.Stdout)
 }
 
 // comparison sets one benchmark beside another that does the same by other
