@@ -53,7 +53,7 @@ until interrupted, until the scenario's duration or --for is over, or until
 	f.DurationVar(&o.length, "for", 0, "end after so much host time")
 	f.StringVar(&o.wait, "wait", "", `"up": fail unless all software comes up; "converged": and all stations reach each other`)
 	f.DurationVar(&o.within, "within", 5*time.Minute, "how long --wait waits")
-	f.StringVar(&o.record, "record", "", "directory to keep scenario, events and summary in")
+	f.StringVar(&o.record, "record", "", "directory to keep the scenario, the events, the logs and the last status in")
 	f.BoolVar(&o.plain, "plain", false, "lines instead of a live picture, also on a terminal")
 	f.BoolVar(&o.detached, "detached", false, "")
 	_ = f.MarkHidden("detached")
@@ -198,7 +198,7 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 		if err := recordScenario(o.record, p); err != nil {
 			return err
 		}
-		cfg.EventFile = filepath.Join(o.record, "events.jsonl")
+		cfg.EventFile = filepath.Join(o.record, recordedEvents)
 	}
 	run, err := emulation.New(cfg)
 	if err != nil {
@@ -218,6 +218,11 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	reason := live(ctx, run, server, screen, o, served)
 	last := server.Status()
 	screen.close()
+	if o.record != "" {
+		if err := errors.Join(recordSummary(o.record, last), recordLogs(o.record, run)); err != nil {
+			fmt.Fprintln(os.Stderr, "orrery: the record is not whole: "+err.Error())
+		}
+	}
 	fmt.Fprintln(os.Stderr, "ending the run …")
 	began := time.Now()
 	err = run.Stop(context.WithoutCancel(ctx))
@@ -226,9 +231,6 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	<-served
 	fmt.Print(summary(last, nil, plainStyle()))
 	fmt.Printf("Ended in %s; nothing of the run is left.\n", short(time.Since(began)))
-	if o.record != "" {
-		err = errors.Join(err, recordSummary(o.record, last))
-	}
 	return errors.Join(reason, err)
 }
 
@@ -282,12 +284,4 @@ func live(ctx context.Context, run *emulation.Run, server *api.Server, screen *s
 			}
 		}
 	}
-}
-
-func recordScenario(dir string, p *plan.Plan) error {
-	b, err := p.Scenario.YAML()
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "scenario.yaml"), b, 0o644)
 }

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -42,15 +39,6 @@ func notInTime(st *pb.Status, o *upOptions) error {
 		text += fmt.Sprintf(", %s apart, first %s", plural(len(apart), "pair"), apart[0])
 	}
 	return &exitError{exitNotUp, errors.New(text)}
-}
-
-// recordSummary keeps the last status of a run.
-func recordSummary(dir string, st *pb.Status) error {
-	var b bytes.Buffer
-	if err := printMessage(&b, st); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "summary.json"), b.Bytes(), 0o644)
 }
 
 func downCommand() *cobra.Command {
