@@ -141,11 +141,12 @@ func (f *lineFitter) at(t time.Duration) float64 {
 
 func (f *lineFitter) fit(from, to time.Duration, v, w float64) {
 	if to-from > shortestPiece {
-		// Three places, so that a bend which is even about the middle shows.
+		// Three places, so that a bend which is even about the middle shows; a
+		// quarter of the tolerance, since a bend may lie between them.
 		for i := time.Duration(1); i <= 3; i++ {
 			t := from + (to-from)*i/4
 			line := v + (w-v)*float64(i)/4
-			if math.Abs(f.at(t)-line) > f.c.tolerance/2 {
+			if math.Abs(f.at(t)-line) > f.c.tolerance/4 {
 				mid := from + (to-from)/2
 				m := f.at(mid)
 				f.fit(from, mid, v, m)
