@@ -207,6 +207,15 @@ func Cleanup(runDir string) error {
 		return nil
 	}
 	lock, err := lockDir(dir)
+	for begin := time.Now(); errors.Is(err, ErrInUse) && time.Since(begin) < 5*time.Second; lock, err = lockDir(dir) {
+		// A child that was being forked when the emulator was killed shares its
+		// lock until it is dead too, which is a matter of moments.
+		emulator, _, readErr := readJournal(dir)
+		if readErr != nil || emulator.alive() {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	if err != nil {
 		return err
 	}

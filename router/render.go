@@ -47,7 +47,7 @@ func Daemon(r scenario.Routing) (string, error) {
 	switch {
 	case !known:
 		return "", fmt.Errorf("routing: protocol %q is none of isis, ospf3, ospf2, bgp, static, oracle, none", r.Protocol)
-	case r.Daemon == "" && len(list) == 0:
+	case (r.Daemon == "" || r.Daemon == None) && len(list) == 0:
 		return "", nil
 	case r.Daemon == "":
 		return list[0], nil

@@ -1,0 +1,26 @@
+package router
+
+import "orrery.dev/orrery/scenario"
+
+// Programs lists the programs that each node of a routing entry runs, in order
+// of start, such as zebra and isisd. It is empty where the kernel alone routes.
+// The error says what the entry's daemon cannot do.
+func Programs(r scenario.Routing) ([]string, error) {
+	daemon, err := Daemon(r)
+	if err != nil || daemon == "" {
+		return nil, err
+	}
+	return programsOf(daemon, r), nil
+}
+
+// Package is the package of Debian and Ubuntu that holds a daemon.
+func Package(daemon string) string { return packages[daemon] }
+
+// Usable says whether the user that a daemon changes to is there.
+func Usable(daemon string) error {
+	if daemon != FRR {
+		return nil
+	}
+	_, err := frrOwner()
+	return err
+}
