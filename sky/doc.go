@@ -34,6 +34,11 @@
 // between two knots is not missed, and each sign change is located with the
 // exact motions by Newton's method inside a bracket.
 //
+// Contacts and gaps shorter than some milliseconds may escape, as the extremum
+// of f is then lost in its last digits; so may some of tens of milliseconds
+// where a satellite itself is less than 50 km above the grazing radius, since
+// √(a²-g²) has a kink there. No satellite stays so low.
+//
 // # Delay
 //
 // The delay is the geometric range at one instant over the speed of light in

@@ -200,6 +200,15 @@ func TestSpansAgainstBruteForce(t *testing.T) {
 			}
 		}
 		boundaries += 2 * len(spans)
+		// Where an end itself is hardly above the grazing radius, more escapes.
+		longest := 3
+		if limits.MinGrazingAltitude != nil {
+			for k := 0; k < samples; k += 100 {
+				if h := min(trackA[k].Norm(), trackB[k].Norm()) - orbit.EarthRadius; h < *limits.MinGrazingAltitude+50 {
+					longest = 50
+				}
+			}
+		}
 		// Samples may lie on the wrong side of a boundary that is within 1 ms, and
 		// a contact or a gap of a few milliseconds may escape.
 		run := 0
@@ -214,7 +223,7 @@ func TestSpansAgainstBruteForce(t *testing.T) {
 				worst = max(worst, distance)
 				continue
 			}
-			if run++; run > 3 {
+			if run++; run > longest {
 				t.Fatalf("%s: at %v brute force says %v; found %d: %v", kind, at, want, len(spans), spans[:min(5, len(spans))])
 			}
 			escaped++
