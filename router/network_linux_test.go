@@ -237,6 +237,9 @@ var realDaemons = []struct {
 func TestRealDaemons(t *testing.T) {
 	for _, c := range realDaemons {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && (c.name == "ospf2" || c.name == "ospf3-frr") {
+				t.Skip("-short: FRR's OSPF waits 5 s between its advertisements")
+			}
 			n := newNetwork(t, 4, c.r, c.ipv4)
 			n.join(0, 1)
 			n.join(1, 2)
@@ -291,6 +294,9 @@ func TestSetCosts(t *testing.T) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && (c.name == "ospf2" || c.name == "ospf3-frr") {
+				t.Skip("-short: FRR's OSPF waits 5 s between its advertisements")
+			}
 			n := newNetwork(t, 4, c.r, c.ipv4)
 			for i := range 4 {
 				n.join(i, (i+1)%4)
