@@ -5,6 +5,13 @@
 // windows, each from the last one's end, so that memory stays bounded however
 // long a run lasts; two machines that read the same scenario compute the same
 // windows, bit for bit.
+//
+// Planning goes through blocks of a minute. In each block the nodes' paths are
+// computed (ephemeris), every group of links decides what is joined and when
+// (planner: fixedPlanner for ring, grid and explicit links, nearestPlanner,
+// groundPlanner), contacts are entered in a book, and their curves are fitted.
+// A Cursor cuts the book into windows. docs/plan.md says how contacts are
+// found, how exact they are, and what is left out.
 package plan
 
 import (
