@@ -194,8 +194,8 @@ func TestGroundPortsAreShared(t *testing.T) {
 	}
 }
 
-// Two stations at nearly one place see two satellites whose elevations cross
-// again and again... a hysteresis keeps them where they are.
+// The nearer of two neighbours changes within each revolution; a hysteresis
+// larger than their difference keeps the first choice.
 func TestHysteresisPreventsFlapping(t *testing.T) {
 	count := func(hysteresis scenario.Distance) (changes int) {
 		// A third satellite flies in between two others with a slight
