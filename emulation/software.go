@@ -328,15 +328,7 @@ func Preflight(p *plan.Plan, cfg node.Config) error {
 	if err != nil {
 		return err
 	}
-	var used []scenario.Routing // entries that hold for some node
-	seen := make(map[*scenario.Routing]bool)
-	for i := range p.Nodes {
-		if r := routingOf(p, i); r != nil && !seen[r] {
-			seen[r] = true
-			used = append(used, *r)
-		}
-	}
-	return errors.Join(router.Preflight(used), node.Preflight(cfg, specs(p, scheme)))
+	return errors.Join(router.Preflight(usedRouting(p)), node.Preflight(cfg, specs(p, scheme)))
 }
 
 // specs are a plan's nodes as the node engine wants them.

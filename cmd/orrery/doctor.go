@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"orrery.dev/orrery/doctor"
+)
+
+func doctorCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "doctor [FILE]",
+		Short: "Say what this host lacks for a scenario, and what to do",
+		Long: `Compare what a scenario needs with what this host has, or without a scenario
+what every scenario needs. Nothing is changed. The exit code is 3 if something
+is missing.`,
+		Example: "  orrery doctor\n  orrery doctor examples/iridium.yaml",
+		Args:    cobra.MaximumNArgs(1),
+	}
+	output := outputFlag(c, "table", "json", "csv")
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		var need doctor.Need
+		if len(args) == 1 {
+			p, err := load(args[0])
+			if err != nil {
+				return err
+			}
+			if need, err = doctor.NeedOf(p); err != nil {
+				return usageError(err)
+			}
+		}
+		findings := doctor.Examine(need, doctor.Gather(cmd.Context(), doctor.System{}))
+		if err := printFindings(os.Stdout, findings, *output); err != nil {
+			return err
+		}
+		if !doctor.Healthy(findings) {
+			return &exitError{code: exitHost}
+		}
+		return nil
+	}
+	return c
+}
+
+func printFindings(w io.Writer, findings []doctor.Finding, format string) error {
+	switch format {
+	case "json":
+		return printJSON(w, findings)
+	case "csv":
+		t := table{head: []string{"check", "verdict", "have", "need", "consequence", "remedy"}}
+		for _, f := range findings {
+			t.add(f.Check, string(f.Verdict), f.Have, f.Need, f.Consequence, f.Remedy)
+		}
+		return t.print(w, format)
+	}
+	t := table{head: []string{"check", "verdict", "have", "need"}}
+	for _, f := range findings {
+		t.add(f.Check, string(f.Verdict), f.Have, f.Need)
+	}
+	if err := t.print(w, format); err != nil {
+		return err
+	}
+	// Sentences are not for columns.
+	for _, f := range findings {
+		if f.Verdict != doctor.OK {
+			fmt.Fprintf(w, "\n%s, %s: %s\n", f.Verdict, f.Check, f.Consequence)
+			fmt.Fprintln(w, indent(f.Remedy, "  ", textWidth()))
+		}
+	}
+	return nil
+}
+
+// textWidth is how wide a paragraph may be.
+func textWidth() int {
+	if columns, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
+		return min(columns, 100)
+	}
+	return 100
+}
+
+// indent wraps a text between words.
+func indent(text, by string, width int) string {
+	wrapped := ansi.Wordwrap(text, width-len(by), " ")
+	return by + strings.ReplaceAll(wrapped, "\n", "\n"+by)
+}
