@@ -11,7 +11,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 # What the demo shows. It ends by itself.
-DEMO     ?= ./bin/orrery up examples/iridium.yaml --for 120s
+DEMO     ?= ./bin/orrery up examples/iridium.yaml --speed 2 --for 150s
 
 # Packages with benchmarks whose figures the project watches.
 BENCH    ?= ./scripts/benchtable ./orbit/... ./sky ./plan ./route ./curve ./fabric ./node
@@ -24,7 +24,7 @@ build: ## build ./bin/orrery, one static binary
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
-demo: ## install what is missing and run a small moving network for two minutes
+demo: ## install what is missing and run a small moving network for some minutes
 	@scripts/deps.sh run
 	@$(MAKE) --no-print-directory build
 	$(DEMO)

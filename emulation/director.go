@@ -104,7 +104,7 @@ func windowLength(speed float64) time.Duration {
 	return time.Duration(float64(60*time.Second) * max(1, speed))
 }
 
-// planAhead computes windows until ctx ends, keeping at least one window
+// planAhead computes windows until ctx ends, keeping two whole windows and more
 // between now and the horizon.
 func (d *director) planAhead(ctx context.Context, cursor *plan.Cursor) error {
 	for {
@@ -120,7 +120,7 @@ func (d *director) planAhead(ctx context.Context, cursor *plan.Cursor) error {
 			return err
 		}
 		d.load(w)
-		if err := d.timeline.WaitUntil(ctx, w.From-windowLength(d.timeline.Speed())/2); err != nil {
+		if err := d.timeline.WaitUntil(ctx, w.From-2*windowLength(d.timeline.Speed())); err != nil {
 			return nil
 		}
 	}

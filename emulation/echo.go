@@ -15,7 +15,16 @@ import (
 	"orrery.dev/orrery/node"
 )
 
-// echo sends and receives echo requests of one node (RFC 4443, section 4).
+// Echo sends echo requests of one node.
+type Echo interface {
+	// Send sends one request of the given payload size. The round-trip time will
+	// come on the channel; forget must be called for a request that is given up.
+	Send(to netip.Addr, size int) (rtt <-chan time.Duration, forget func(), err error)
+	Close() error
+}
+
+// echo sends and receives echo requests through a socket in the node's
+// namespace (RFC 4443, section 4).
 //
 // Send instants are read right before the system call and carried in the
 // packet; receive instants are the kernel's own stamps, so that the scheduling
@@ -38,7 +47,7 @@ const (
 )
 
 // newEcho opens the socket in the node's namespace.
-func newEcho(engine node.Engine, name string) (*echo, error) {
+func newEcho(engine node.Engine, name string) (Echo, error) {
 	fd := -1
 	err := engine.Do(name, func() (err error) {
 		fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_ICMPV6)
@@ -54,8 +63,8 @@ func newEcho(engine node.Engine, name string) (*echo, error) {
 	// Room for a burst of answers while this process does not run.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<20)
 	f := os.NewFile(uintptr(fd), "echo "+name)
-	pc, err := net.FilePacketConn(f)
-	f.Close()
+	pc, err := net.FilePacketConn(f) // a copy
+	_ = f.Close()
 	if err != nil {
 		return nil, fmt.Errorf("echo socket of node %s: %w", name, err)
 	}
@@ -64,9 +73,8 @@ func newEcho(engine node.Engine, name string) (*echo, error) {
 	return e, nil
 }
 
-// send sends one request of the given payload size. The round-trip time will
-// come on the channel; forget must be called for a request that is given up.
-func (e *echo) send(to netip.Addr, size int) (rtt <-chan time.Duration, forget func(), err error) {
+// Send implements Echo.
+func (e *echo) Send(to netip.Addr, size int) (rtt <-chan time.Duration, forget func(), err error) {
 	c := make(chan time.Duration, 1)
 	e.mu.Lock()
 	id := e.next
@@ -117,7 +125,8 @@ func (e *echo) receive() {
 	}
 }
 
-func (e *echo) close() { e.conn.Close() }
+// Close implements Echo.
+func (e *echo) Close() error { return e.conn.Close() }
 
 // stamp is the kernel's receive instant, or now if it gave none.
 func stamp(oob []byte) int64 {

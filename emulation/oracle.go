@@ -41,6 +41,10 @@ type oracle struct {
 	trees map[int]*route.Tree
 }
 
+// oracleRefresh is how often, in host time, paths are computed anew while the
+// topology stands: delays drift, and with them which path is the shortest.
+const oracleRefresh = 10 * time.Second
+
 // pathsAge is how old answers about paths may be while the topology stands:
 // delays change by some microseconds in this time.
 const pathsAge = time.Second
@@ -98,8 +102,8 @@ func (o *oracle) follow(ctx context.Context) error {
 		}
 		o.last = next
 
-		// The next link to be left early; all else wakes.
-		at := never
+		// The next link to be left early, or the next look at delays; all else wakes.
+		at := now + time.Duration(float64(oracleRefresh)*tl.Speed())
 		for i := range contacts {
 			if c := &contacts[i]; c.Ends && c.End-lead > now {
 				at = min(at, c.End-lead)

@@ -40,7 +40,7 @@ type pairState struct {
 // prober sends echo requests between stations.
 type prober struct {
 	run      *Run
-	echoes   map[int]*echo
+	echoes   map[int]Echo
 	interval time.Duration
 
 	mu    sync.Mutex // guards the rest
@@ -50,10 +50,10 @@ type prober struct {
 
 // newProber prepares all pairs of the given nodes.
 func newProber(r *Run, stations []int) (*prober, error) {
-	p := &prober{run: r, echoes: make(map[int]*echo)}
+	p := &prober{run: r, echoes: make(map[int]Echo)}
 	now := time.Now()
 	for i, a := range stations {
-		e, err := newEcho(r.nodes, r.plan.Nodes[a].Name)
+		e, err := r.newEcho(r.name(a))
 		if err != nil {
 			p.close()
 			return nil, err
@@ -150,7 +150,7 @@ func (p *prober) snapshot() []Pair {
 
 func (p *prober) close() {
 	for _, e := range p.echoes {
-		e.close()
+		_ = e.Close()
 	}
 }
 
@@ -166,8 +166,8 @@ type RTT struct {
 }
 
 // ping sends one request from a to b and waits for the answer.
-func (r *Run) ping(ctx context.Context, e *echo, a, b, size int, timeout time.Duration) (RTT, error) {
-	answer, forget, err := e.send(r.loopback(b), size)
+func (r *Run) ping(ctx context.Context, e Echo, a, b, size int, timeout time.Duration) (RTT, error) {
+	answer, forget, err := e.Send(r.loopback(b), size)
 	if err != nil {
 		return RTT{Lost: true, Problem: err.Error()}, nil // no route: a loss, as for any packet
 	}
@@ -195,11 +195,11 @@ func (r *Run) ping(ctx context.Context, e *echo, a, b, size int, timeout time.Du
 // Ping sends count requests (0: until ctx ends) at an interval from one node
 // to another and passes each result on, in order of sending.
 func (r *Run) Ping(ctx context.Context, a, b, count, size int, interval time.Duration, report func(RTT) error) error {
-	e, err := newEcho(r.nodes, r.name(a))
+	e, err := r.newEcho(r.name(a))
 	if err != nil {
 		return err
 	}
-	defer e.close()
+	defer func() { _ = e.Close() }()
 	tick := time.NewTicker(max(interval, time.Millisecond))
 	defer tick.Stop()
 	for i := 0; count == 0 || i < count; i++ {

@@ -24,7 +24,6 @@ import (
 type Nodes interface {
 	node.Engine
 	node.Lookuper
-	node.Settler
 }
 
 // Config of a run.
@@ -34,6 +33,9 @@ type Config struct {
 	Timeline *clock.Timeline
 	// Fabric makes the link engine for devices in order of the plan's ports.
 	Fabric func(*clock.Timeline, []fabric.Port) (fabric.Fabric, error)
+	// Echo makes the means by which a node sends echo requests; nil for a socket
+	// in its namespace.
+	Echo func(node string) (Echo, error)
 	// EventFile gets every event as a JSON line; empty for none.
 	EventFile string
 	// Progress hears what bring-up is doing: what, how much of how much. Optional.
@@ -62,6 +64,7 @@ type Run struct {
 	log       *slog.Logger
 	progress  func(string, int, int)
 	newFabric func(*clock.Timeline, []fabric.Port) (fabric.Fabric, error)
+	newEcho   func(string) (Echo, error)
 
 	fabric   fabric.Fabric
 	director *director
@@ -92,12 +95,15 @@ func New(cfg Config) (*Run, error) {
 	}
 	r := &Run{
 		plan: cfg.Plan, nodes: cfg.Nodes, timeline: cfg.Timeline, addresses: scheme,
-		log: cfg.Logger, progress: cfg.Progress, newFabric: cfg.Fabric,
+		log: cfg.Logger, progress: cfg.Progress, newFabric: cfg.Fabric, newEcho: cfg.Echo,
 		converged: make(chan struct{}), ended: make(chan struct{}),
 		problems: make(map[string]string),
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.newEcho == nil {
+		r.newEcho = func(name string) (Echo, error) { return newEcho(r.nodes, name) }
 	}
 	if r.progress == nil {
 		r.progress = func(string, int, int) {}
@@ -207,19 +213,9 @@ func (r *Run) stations() []int {
 	return out
 }
 
-// setCarrier changes a port's carrier and has the kernel announce it now: left
-// to itself Linux reports a lost carrier up to a second late, and not at all if
-// it comes back within that second.
+// setCarrier tells a node whether a port has a link.
 func (r *Run) setCarrier(id plan.PortID, up bool) {
-	p := r.plan.Port(id)
 	if err := r.fabric.SetCarrier(fabric.PortID(id), up); err != nil {
-		r.problem("carrier", err.Error())
-		return
-	}
-	if up {
-		return // a carrier that comes is announced at once
-	}
-	if err := r.nodes.Settle(context.Background(), r.name(p.Node), p.Name); err != nil {
 		r.problem("carrier", err.Error())
 	}
 }

@@ -30,6 +30,7 @@ type upOptions struct {
 	wait     string
 	within   time.Duration
 	record   string
+	speed    float64
 	plain    bool
 	detached bool // this process is the one that --detach started
 }
@@ -54,6 +55,7 @@ until interrupted, until the scenario's duration or --for is over, or until
 	f.StringVar(&o.wait, "wait", "", `"up": fail unless all software comes up; "converged": and all stations reach each other`)
 	f.DurationVar(&o.within, "within", 5*time.Minute, "how long --wait waits")
 	f.StringVar(&o.record, "record", "", "directory to keep the scenario, the events, the logs and the last status in")
+	f.Float64Var(&o.speed, "speed", 0, "seconds of orbit per second; default the scenario's")
 	f.BoolVar(&o.plain, "plain", false, "lines instead of a live picture, also on a terminal")
 	f.BoolVar(&o.detached, "detached", false, "")
 	_ = f.MarkHidden("detached")
@@ -75,6 +77,12 @@ func up(ctx context.Context, file string, o *upOptions) error {
 		p.Scenario.Metadata.Name = o.name
 		if err := p.Scenario.Validate(); err != nil {
 			return usageError(fmt.Errorf("--name %s: %w", o.name, err))
+		}
+	}
+	if o.speed != 0 {
+		p.Scenario.Spec.Speed = o.speed
+		if err := p.Scenario.Validate(); err != nil {
+			return usageError(fmt.Errorf("--speed %g: %w", o.speed, err))
 		}
 	}
 	name := p.Scenario.Metadata.Name
@@ -109,7 +117,7 @@ func detach(ctx context.Context, file, name string, o *upOptions) error {
 		return err
 	}
 	defer log.Close()
-	args := []string{"up", file, "--detached", "--plain", "--name", name, "--for", o.length.String(), "--record", o.record}
+	args := []string{"up", file, "--detached", "--plain", "--name", name, "--for", o.length.String(), "--record", o.record, "--speed", fmt.Sprint(o.speed)}
 	cmd := exec.Command(self, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
