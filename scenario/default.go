@@ -54,9 +54,6 @@ func (s *Scenario) Default() {
 				l.Constellations = append(l.Constellations, c.Name)
 			}
 		}
-		if l.Policy == "highest" && l.Interval == 0 {
-			l.Interval = defaultInterval
-		}
 		l.Properties.setDefaults()
 	}
 	for i := range spec.Routing {
@@ -137,7 +134,7 @@ func (r *Routing) setDefaults() {
 
 // defaultDaemon is the daemon of each protocol.
 var defaultDaemon = map[string]string{
-	"isis": "frr", "ospf2": "frr", "ospf3": "bird", "bgp": "bird", "static": "frr", "oracle": "none", "none": "none",
+	"isis": "frr", "ospf2": "frr", "ospf3": "bird", "bgp": "frr", "static": "frr", "oracle": "none", "none": "none",
 }
 
 // fill sets every zero field below v that has a default tag.

@@ -205,7 +205,7 @@ func (d drawn) routing() Routing {
 	case "static":
 		r.Routes = []StaticRoute{{To: "10.0.0.0/8", Via: "ant0"}, {To: "s-0", Via: "ant0"}}
 		r.Nodes = []string{"s-0"}
-		r.Daemon = "none"
+		r.Daemon = d.of("daemon", "frr", "bird")
 	case "oracle":
 		r.Metric = d.of("metric", "", "hops", "delay")
 		r.Lead = d.span("lead", time.Microsecond, time.Second)

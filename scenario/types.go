@@ -382,11 +382,13 @@ type Network struct {
 type Routing struct {
 	// Nodes are shell patterns of node names. Default: all.
 	Nodes []string `json:"nodes,omitempty"`
-	// Protocol: isis, ospf3, ospf2, bgp, static, oracle, none.
+	// Protocol: isis, ospf3, ospf2, bgp, static, oracle, none. ospf3 routes IPv6
+	// alone and ospf2 IPv4 alone; the others route both where the network has both.
 	Protocol string `json:"protocol" enum:"isis,ospf3,ospf2,bgp,static,oracle,none"`
-	// Daemon that speaks the protocol: frr for isis; bird or frr for ospf3, ospf2
-	// and bgp; frr, bird or none (kernel routes) for static; none for oracle and
-	// none. Default: frr for isis, ospf2 and static, bird for ospf3 and bgp.
+	// Daemon that speaks the protocol: frr for isis, ospf2 and bgp; bird or frr for
+	// ospf3 and static; none for oracle and none. Default: bird for ospf3, else
+	// frr. BIRD has no BGP here: it cannot begin a session with a neighbour whose
+	// address it was not told, and neighbours change with the sky.
 	Daemon string `json:"daemon,omitempty" enum:"bird,frr,none"`
 	// Hello is the interval of hellos (BGP: keepalives), in whole seconds. Absent,
 	// as with Dead and SPFDelay: the daemon's own default.

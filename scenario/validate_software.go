@@ -14,9 +14,9 @@ import (
 var daemons = map[string][]string{
 	"isis":   {"frr"},
 	"ospf3":  {"bird", "frr"},
-	"ospf2":  {"bird", "frr"},
-	"bgp":    {"bird", "frr"},
-	"static": {"frr", "bird", "none"},
+	"ospf2":  {"frr"},
+	"bgp":    {"frr"}, // BIRD cannot begin a session with a neighbour that it was not told
+	"static": {"frr", "bird"},
 	"oracle": {"none"},
 	"none":   {"none"},
 }
