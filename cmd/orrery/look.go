@@ -52,7 +52,7 @@ func statusCommand() *cobra.Command {
 		if *output == "json" {
 			return printMessage(os.Stdout, st)
 		}
-		fmt.Print(summary(st, nil, plainStyle()))
+		fmt.Print(summary(st, plainStyle(), textWidth()))
 		return nil
 	}
 	return c

@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 
+	"github.com/charmbracelet/lipgloss"
+
 	pb "orrery.dev/orrery/api/orrery/v1alpha1"
 )
 
@@ -26,16 +28,35 @@ func worldMap(nodes []*pb.Node, columns, rows int, s style) []string {
 		y = int((90 - n.GetLatitude()) / 180 * float64(rows))
 		return max(0, min(x, columns-1)), max(0, min(y, rows-1))
 	}
-	for _, n := range nodes {
-		if n.GetKind() == "satellite" {
-			x, y := place(n)
-			cells[y][x] = s.satellite.Render("•")
+	taken := make(map[[2]int]bool)
+	draw := func(kind, sign string, look lipgloss.Style) {
+		for _, n := range nodes {
+			if n.GetKind() == kind {
+				x, y := place(n)
+				cells[y][x] = look.Render(sign)
+				taken[[2]int{x, y}] = true
+			}
 		}
 	}
+	draw("satellite", "•", s.satellite)
+	draw("station", "▲", s.station)
+	// Names of stations, where they hide nothing.
 	for _, n := range nodes {
-		if n.GetKind() == "station" {
-			x, y := place(n)
-			cells[y][x] = s.station.Render("▲")
+		if n.GetKind() != "station" {
+			continue
+		}
+		x, y := place(n)
+		name := []rune(n.GetName())
+		free := x+1+len(name) < columns
+		for i := range name {
+			free = free && !taken[[2]int{x + 1 + i, y}]
+		}
+		if !free || columns < 80 {
+			continue
+		}
+		for i, r := range name {
+			cells[y][x+1+i] = s.station.Render(string(r))
+			taken[[2]int{x + 1 + i, y}] = true
 		}
 	}
 	out := make([]string, rows)

@@ -4,17 +4,19 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/x/ansi"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "orrery.dev/orrery/api/orrery/v1alpha1"
 )
 
 // style is how the parts of a picture look.
-type style struct{ title, good, bad, dim, satellite, station lipgloss.Style }
+type style struct{ title, good, warn, bad, dim, satellite, station lipgloss.Style }
 
 func styleFor(r *lipgloss.Renderer) style {
 	colour := func(light, dark string) lipgloss.Style {
@@ -22,7 +24,7 @@ func styleFor(r *lipgloss.Renderer) style {
 	}
 	return style{
 		title: r.NewStyle().Bold(true),
-		good:  colour("28", "78"), bad: colour("160", "203"), dim: colour("245", "243"),
+		good:  colour("28", "78"), warn: colour("130", "221"), bad: colour("160", "203"), dim: colour("245", "243"),
 		satellite: colour("25", "117"), station: colour("130", "221").Bold(true),
 	}
 }
@@ -70,57 +72,101 @@ func pairSums(st *pb.Status) (reachable int, lost, sent int64) {
 	return reachable, lost, sent
 }
 
-// pairsShown in the picture; the others are summed up.
-const pairsShown = 15
-
 // summary is a run in some twenty lines: what it is, what the network does, what
 // the pairs of stations measure, and how truthful it is.
-func summary(st *pb.Status, recent []string, s style) string {
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+func summary(st *pb.Status, s style, width int) string {
+	lines := headLines(st, s, width)
+	lines = append(lines, pairLines(st, s, pairsShown)...)
+	lines = append(lines, tailLines(st, s, width)...)
+	return strings.Join(lines, "\n") + "\n"
+}
 
+// pairsShown in a summary.
+const pairsShown = 45
+
+// labelWidth of what begins a line.
+const labelWidth = 9
+
+// flow puts parts after a label, and goes on in the next line where they do not
+// fit the width.
+func flow(width int, label string, parts ...string) []string {
+	lines := []string{fmt.Sprintf("%-*s", labelWidth, label)}
+	at := labelWidth
+	for i, p := range parts {
+		if p == "" {
+			continue
+		}
+		w := ansi.StringWidth(p)
+		switch {
+		case i == 0:
+		case at+3+w <= width:
+			p, w = "   "+p, w+3
+		default:
+			lines = append(lines, strings.Repeat(" ", labelWidth))
+			at = labelWidth
+		}
+		lines[len(lines)-1] += p
+		at += w
+	}
+	return lines
+}
+
+// headLines say what the run is, and what the network does.
+func headLines(st *pb.Status, s style, width int) []string {
+	now := st.GetScenarioTime().AsDuration()
 	length := ""
 	if st.GetDuration() != nil {
 		length = " of " + clockTime(st.GetDuration().AsDuration())
 	}
-	line("%s  %s  %s%s  ×%g  %s", s.title.Render(st.GetName()), phaseStyle(st, s).Render(phaseText(st)),
-		clockTime(st.GetScenarioTime().AsDuration()), length, st.GetSpeed(),
-		s.dim.Render(st.GetEpoch().AsTime().Add(st.GetScenarioTime().AsDuration()).Format("2006-01-02 15:04:05 UTC")))
-	line("nodes    %s, %s, %s   %s", plural(int(st.GetSatellites()), "satellite"), plural(int(st.GetStations()), "station"),
-		plural(int(st.GetPorts()), "port"), strings.Join(st.GetRouting(), ", "))
-	links := fmt.Sprintf("links    %d up: %d between satellites, %d to the ground", st.GetIslLinks()+st.GetGroundLinks(), st.GetIslLinks(), st.GetGroundLinks())
+	lines := []string{fmt.Sprintf("%s  %s  %s%s  ×%g  %s", s.title.Render(st.GetName()), phaseStyle(st, s).Render(phaseText(st)),
+		clockTime(now), length, st.GetSpeed(),
+		s.dim.Render(st.GetEpoch().AsTime().Add(now).Format("2006-01-02 15:04:05 UTC")))}
+	for _, p := range st.GetProblems() {
+		for l := range strings.Lines(ansi.Wordwrap("problem  "+p, width, " ")) {
+			lines = append(lines, s.bad.Render(strings.TrimRight(l, "\n")))
+		}
+	}
+	lines = append(lines, flow(width, "nodes", strings.Join([]string{
+		plural(int(st.GetSatellites()), "satellite"), plural(int(st.GetStations()), "station"), plural(int(st.GetPorts()), "port"),
+	}, ", "), strings.Join(st.GetRouting(), ", "))...)
+	links := fmt.Sprintf("%d up", st.GetIslLinks()+st.GetGroundLinks())
+	if st.GetIslLinks() > 0 {
+		links += fmt.Sprintf(": %d between satellites, %d to the ground", st.GetIslLinks(), st.GetGroundLinks())
+	}
+	adjacencies, processes := "", ""
 	if st.GetHasAdjacencies() {
-		links += fmt.Sprintf("   adjacencies %d of %d", st.GetAdjacencies(), st.GetAdjacenciesPossible())
+		adjacencies = complete(s, "adjacencies", int(st.GetAdjacencies()), int(st.GetAdjacenciesPossible()))
 	}
 	if st.GetProcesses() > 0 {
-		links += fmt.Sprintf("   processes %d of %d", st.GetProcessesRunning(), st.GetProcesses())
+		processes = complete(s, "processes", int(st.GetProcessesRunning()), int(st.GetProcesses()))
 	}
-	line("%s", links)
+	lines = append(lines, flow(width, "links", links, adjacencies, processes)...)
 	if e := st.GetLastEvent(); e != nil {
-		line("last     %s   %s", eventGist(e), s.dim.Render(clockTime(st.GetScenarioTime().AsDuration()-e.GetAt().AsDuration())+" ago"))
+		lines = append(lines, flow(width, "last", eventGist(e), s.dim.Render(clockTime(now-e.GetAt().AsDuration())+" ago"))...)
 	}
 	if e := st.GetNextEvent(); e != nil {
-		line("next     %s   %s", eventGist(e), s.dim.Render("in "+clockTime(e.GetAt().AsDuration()-st.GetScenarioTime().AsDuration())))
+		lines = append(lines, flow(width, "next", eventGist(e), s.dim.Render("in "+clockTime(e.GetAt().AsDuration()-now)))...)
 	}
-	writePairs(&b, st, s)
-	writeFabric(&b, st, s)
-	if d := st.GetConvergedAfter(); d != nil {
-		line("converged %s after the start: every pair of stations had reached each other", short(d.AsDuration()))
+	return lines
+}
+
+// complete is "what 5 of 6", in a warning colour while some are missing.
+func complete(s style, what string, have, all int) string {
+	t := fmt.Sprintf("%s %d of %d", what, have, all)
+	if have < all {
+		return s.warn.Render(t)
 	}
-	for _, e := range recent {
-		line("%s", s.dim.Render(e))
-	}
-	for _, p := range st.GetProblems() {
-		line("%s", s.bad.Render("problem  "+p))
-	}
-	return b.String()
+	return t
 }
 
 func phaseStyle(st *pb.Status, s style) lipgloss.Style {
-	if len(st.GetProblems()) > 0 || st.GetPhase() == pb.Phase_PHASE_FAILED {
+	switch {
+	case len(st.GetProblems()) > 0 || st.GetPhase() == pb.Phase_PHASE_FAILED:
 		return s.bad
+	case st.GetPhase() == pb.Phase_PHASE_RUNNING:
+		return s.good
 	}
-	return s.good
+	return s.warn
 }
 
 // eventGist is an event without its time.
@@ -132,54 +178,101 @@ func eventGist(e *pb.Event) string {
 	return fmt.Sprintf("%s %s - %s (%s)", sign, e.GetA(), e.GetB(), e.GetText())
 }
 
-func writePairs(b *strings.Builder, st *pb.Status, s style) {
-	if len(st.GetPairs()) == 0 {
-		return
+// pairLines are a table of at most so many pairs of stations, those that do not
+// reach each other before the others if there is no room for all.
+func pairLines(st *pb.Status, s style, most int) []string {
+	pairs := st.GetPairs()
+	if len(pairs) == 0 || most <= 0 {
+		return nil
 	}
-	width := 5
-	for _, p := range st.GetPairs() {
-		width = max(width, len(p.GetA())+len(p.GetB())+3)
+	width := len("pair of stations")
+	for _, p := range pairs {
+		width = max(width, ansi.StringWidth(p.GetA()+" - "+p.GetB()))
 	}
-	head := fmt.Sprintf("%-*s  %12s  %12s  %9s  %12s  %4s  %s", width, "pair", "measured", "geometric", "off", "shortest", "hops", "lost/sent")
-	fmt.Fprintln(b, s.dim.Render(head))
-	for i, p := range st.GetPairs() {
-		if i == pairsShown {
-			break
-		}
-		name := fmt.Sprintf("%-*s", width, p.GetA()+" - "+p.GetB())
+	if len(pairs) > most {
+		pairs = slices.Clone(pairs)
+		slices.SortStableFunc(pairs, func(a, b *pb.Pair) int {
+			switch {
+			case a.GetReachable() == b.GetReachable():
+				return 0
+			case b.GetReachable():
+				return -1
+			}
+			return 1
+		})
+		pairs = pairs[:most]
+	}
+	const columns = "%9s %9s %8s %9s %4s"
+	pad := func(name string) string { return name + strings.Repeat(" ", width-ansi.StringWidth(name)) }
+	lines := []string{s.dim.Render(pad("pair of stations") + fmt.Sprintf(" "+columns+"  lost/sent", "RTT in ms", "geometric", "off", "shortest", "hops"))}
+	for _, p := range pairs {
+		name := pad(p.GetA() + " - " + p.GetB())
 		lost := fmt.Sprintf("%d/%d", p.GetLost(), p.GetSent())
 		if !p.GetReachable() {
-			fmt.Fprintf(b, "%s  %s  %s\n", name, s.bad.Render(fmt.Sprintf("unreachable for %-38s", short(p.GetSince().AsDuration()))), lost)
+			gone := fmt.Sprintf("%-43s", "unreachable for "+short(p.GetSince().AsDuration()))
+			lines = append(lines, name+" "+s.bad.Render(gone)+"  "+lost)
 			continue
 		}
 		off := "-"
-		if p.GetGeometricRtt() != nil {
-			off = fmt.Sprintf("%+.2f ms", float64(p.GetMeasuredRtt().AsDuration()-p.GetGeometricRtt().AsDuration())/1e6)
+		if p.GetGeometricRtt() != nil && p.GetMeasuredRtt() != nil {
+			off = fmt.Sprintf("%+.3f", float64(p.GetMeasuredRtt().AsDuration()-p.GetGeometricRtt().AsDuration())/1e6)
 		}
-		fmt.Fprintf(b, "%s  %12s  %12s  %9s  %12s  %4d  %s\n", name, milliseconds(p.GetMeasuredRtt()), milliseconds(p.GetGeometricRtt()), off, milliseconds(p.GetOracleRtt()), p.GetHops(), lost)
+		lines = append(lines, name+" "+fmt.Sprintf(columns, inMS(p.GetMeasuredRtt()), inMS(p.GetGeometricRtt()), off, inMS(p.GetOracleRtt()), fmt.Sprint(p.GetHops()))+"  "+lost)
 	}
-	reach, lost, sent := pairSums(st)
-	share := 0.0
-	if sent > 0 {
-		share = 100 * float64(lost) / float64(sent)
-	}
-	fmt.Fprintf(b, "pairs    %d of %d reach each other; %d of %d echo requests lost (%.2f %%)\n", reach, len(st.GetPairs()), lost, sent, share)
+	return lines
 }
 
-func writeFabric(b *strings.Builder, st *pb.Status, s style) {
+// inMS is a duration in milliseconds without the unit.
+func inMS(d *durationpb.Duration) string { return strings.TrimSuffix(milliseconds(d), " ms") }
+
+// tailLines sum up the pairs, what happened to frames, and how truthful it is.
+func tailLines(st *pb.Status, s style, width int) []string {
+	var lines []string
+	if n := len(st.GetPairs()); n > 0 {
+		reach, lost, sent := pairSums(st)
+		share := 0.0
+		if sent > 0 {
+			share = 100 * float64(lost) / float64(sent)
+		}
+		converged := ""
+		if d := st.GetConvergedAfter(); d != nil {
+			converged = "converged after " + short(d.AsDuration())
+		}
+		lines = append(lines, flow(width, "pairs", fmt.Sprintf("%d of %d reach each other", reach, n),
+			fmt.Sprintf("%d of %d echo requests lost (%.2f %%)", lost, sent, share), converged)...)
+	}
 	c, f := st.GetCounters(), st.GetFidelity()
-	fmt.Fprintf(b, "frames   %d delivered, %s   dropped: %d no link, %d queue, %d loss, %d in flight\n",
-		c.GetReceivedFrames(), quantity(st.GetFramesPerSecond(), "frames/s"), c.GetDropNoLink(), c.GetDropQueue(), c.GetDropLoss(), c.GetDropInFlight())
+	dropped := ""
+	for _, d := range []struct {
+		n   int64
+		why string
+	}{
+		{int64(c.GetDropNoLink()), "no link"}, {int64(c.GetDropQueue()), "queue full"},
+		{int64(c.GetDropLoss()), "loss"}, {int64(c.GetDropInFlight()), "in flight when a link ended"},
+	} {
+		if d.n > 0 {
+			dropped += fmt.Sprintf(", %d %s", d.n, d.why)
+		}
+	}
+	if dropped == "" {
+		dropped = ", none"
+	}
+	lines = append(lines, flow(width, "frames", fmt.Sprintf("%d delivered, %s", c.GetReceivedFrames(), quantity(st.GetFramesPerSecond(), "frames/s")),
+		"dropped: "+strings.TrimPrefix(dropped, ", "))...)
 	if own := c.GetDropDevice() + c.GetDropOverload(); own > 0 {
-		fmt.Fprintln(b, s.bad.Render(fmt.Sprintf("         %d frames lost by the emulator itself (%d by devices, %d for want of buffers)", own, c.GetDropDevice(), c.GetDropOverload())))
+		lines = append(lines, s.bad.Render(fmt.Sprintf("%*s%d frames lost by the emulator itself (%d by devices, %d for want of buffers)", labelWidth, "", own, c.GetDropDevice(), c.GetDropOverload())))
 	}
 	priority := "real-time priority"
 	if !f.GetRealTime() {
 		priority = "ordinary priority"
 	}
-	ahead := st.GetPlanAhead().AsDuration().Truncate(time.Second)
-	fmt.Fprintf(b, "exact    frames late by p50 %s, p99 %s, max %s; events by p50 %s, max %s   %s\n",
-		short(f.GetLatenessP50().AsDuration()), short(f.GetLatenessP99().AsDuration()), short(f.GetLatenessMax().AsDuration()),
-		short(f.GetEventP50().AsDuration()), short(f.GetEventMax().AsDuration()),
-		s.dim.Render(fmt.Sprintf("%s at %s, plan %v ahead", plural(int(f.GetWorkers()), "worker"), priority, ahead)))
+	events := ""
+	if f.GetEventMax().AsDuration() > 0 {
+		events = fmt.Sprintf("events by p50 %s, max %s", short(f.GetEventP50().AsDuration()), short(f.GetEventMax().AsDuration()))
+	}
+	return append(lines, flow(width, "exact",
+		fmt.Sprintf("frames late by p50 %s, p99 %s, max %s", short(f.GetLatenessP50().AsDuration()), short(f.GetLatenessP99().AsDuration()), short(f.GetLatenessMax().AsDuration())),
+		events,
+		s.dim.Render(fmt.Sprintf("%s at %s", plural(int(f.GetWorkers()), "worker"), priority)),
+		s.dim.Render(fmt.Sprintf("plan %v ahead", st.GetPlanAhead().AsDuration().Truncate(time.Second))))...)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,7 +37,7 @@ const (
 	pictureInterval = 500 * time.Millisecond
 	lineInterval    = 10 * time.Second
 	notesShown      = 3
-	eventsShown     = 6
+	eventsKept      = mapRowsMost
 )
 
 func newScreen(plain bool) *screen {
@@ -95,10 +96,10 @@ func (s *screen) event(e *pb.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.live:
-		s.recent = keepLast(append(s.recent, eventText(e)), eventsShown)
 	case e.GetKind() == "process-up", e.GetAt().AsDuration() == 0:
 		// The sky at the start, and what is as it should be, are in the status.
+	case s.live:
+		s.recent = keepLast(append(s.recent, eventText(e)), eventsKept)
 	default:
 		fmt.Fprintln(s.out, eventText(e))
 	}
@@ -171,23 +172,46 @@ func watchRun(ctx context.Context, cl client) error {
 	return stream.Err()
 }
 
+// Sizes of the map in character cells, which are twice as high as wide: beyond
+// the largest it would show less than the mask of land knows, below the
+// smallest nothing that can be recognised.
+const (
+	mapRowsLeast = 8
+	mapRowsMost  = 36
+	eventColumns = 56 // room that events need beside the map
+)
+
 // picture is one frame of the live view: it starts at the upper left corner and
-// clears what an earlier frame left.
+// clears what an earlier frame left. The figures come first; the map takes what
+// room is left above them, and events what is left beside and below.
 func picture(st *pb.Status, nodes []*pb.Node, recent, notes []string, columns, rows int) string {
-	style := colourStyle()
-	lines := strings.Split(strings.TrimRight(summary(st, recent, style), "\n"), "\n")
+	s := colourStyle()
+	rows-- // the cursor's
+	head := headLines(st, s, columns)
+	tail := tailLines(st, s, columns)
 	for _, n := range notes {
-		lines = append(lines, style.bad.Render(n))
+		tail = append(tail, s.bad.Render(n))
 	}
-	// The map takes what room is left, above the figures.
-	height := min(rows-len(lines)-1, columns/4, 24)
+	pairs := pairLines(st, s, rows-len(head)-len(tail)-1)
+	figures := slices.Concat(head, pairs, tail)
+
 	var frame []string
-	if height >= 8 {
-		frame = worldMap(nodes, min(columns, height*4), height, style)
+	if room := rows - len(figures); room >= mapRowsLeast {
+		height := min(room, columns/4, mapRowsMost)
+		frame = worldMap(nodes, height*4, height, s)
+		if beside := columns - height*4 - 2; beside >= eventColumns {
+			for i, e := range keepLast(recent, height) {
+				frame[i] += "  " + s.dim.Render(clip(e, beside))
+			}
+			recent = nil
+		}
 	}
-	frame = append(frame, lines...)
-	if len(frame) > rows-1 {
-		frame = frame[:rows-1]
+	frame = append(frame, figures...)
+	for _, e := range keepLast(recent, max(0, rows-len(frame))) {
+		frame = append(frame, s.dim.Render(e))
+	}
+	if len(frame) > rows {
+		frame = frame[:rows]
 	}
 	var b bytes.Buffer
 	b.WriteString("\x1b[H")
