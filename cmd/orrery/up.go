@@ -237,7 +237,7 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	server.Stopped()
 	endServe()
 	<-served
-	fmt.Print(summary(last, nil, plainStyle()))
+	fmt.Print(summary(last, plainStyle(), textWidth()))
 	fmt.Printf("Ended in %s; nothing of the run is left.\n", short(time.Since(began)))
 	return errors.Join(reason, err)
 }
