@@ -35,7 +35,7 @@ func compactLine(w io.Writer, s string) error {
 func load(path string) (*plan.Plan, error) {
 	s, err := scenario.Load(path)
 	if err != nil {
-		return nil, err
+		return nil, usageError(err)
 	}
 	p, err := plan.Compile(s)
 	if err != nil {

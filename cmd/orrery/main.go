@@ -97,6 +97,10 @@ ground stations as network namespaces, links that come and go with line of
 sight, and real routing daemons that have to live with it.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+
+		Args:                       unknownCommand,
+		SuggestionsMinimumDistance: 2,
+		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError(fmt.Errorf("%w; see '%s --help'", err, c.CommandPath()))
@@ -118,5 +122,35 @@ sight, and real routing daemons that have to live with it.`,
 	add("look", statusCommand(), nodesCommand(), linksCommand(), contactsCommand(), eventsCommand(), pathCommand(), pingCommand(), captureCommand())
 	add("steer", execCommand(), shellCommand(), pauseCommand(), resumeCommand(), speedCommand())
 	root.AddCommand(versionCommand())
+	for _, c := range root.Commands() {
+		c.Args = countArgs(c.Args)
+	}
 	return root
+}
+
+// countArgs makes a wrong number of arguments an error of usage.
+func countArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	if check == nil {
+		return nil
+	}
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return usageError(fmt.Errorf("%w; usage: %s", err, c.UseLine()))
+		}
+		return nil
+	}
+}
+
+// unknownCommand is what the root makes of a first argument that is no verb.
+func unknownCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("there is no command %q", args[0])
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		text += ", did you mean " + strings.Join(near, " or ") + "?"
+	} else {
+		text += "; 'orrery --help' lists all"
+	}
+	return usageError(errors.New(text))
 }
