@@ -45,6 +45,7 @@ type worker struct {
 	events     [128]unix.EpollEvent
 	ready      int // of events
 	timeout    unix.Timespec
+	ahead      ahead
 	idle       int64 // host instant at which the worker last had nothing to do
 
 	_         [64]byte
@@ -126,6 +127,7 @@ func (w *worker) run(ready chan<- struct{}, realTime bool) {
 	w.realTime.Store(prioritise(realTime))
 	close(ready)
 	w.idle = w.timeline.Monotonic()
+	w.ahead = ahead{lead: leadStart, credit: creditMax, at: w.idle}
 	for !w.engine.closed.Load() {
 		n := w.wait()
 		now := w.timeline.Monotonic()
@@ -319,12 +321,12 @@ func (w *worker) aim() {
 // wait sleeps until a port has frames or one under way is due.
 func (w *worker) wait() int {
 	now := w.timeline.Monotonic()
-	left := int64(-1)
+	due := int64(-1)
 	if p := w.due.first(); p != nil {
-		left = max(p.flight.first().arrival-now, 0)
+		due = max(p.flight.first().arrival, now)
 	}
 	if now-w.idle > int64(busyLimit) {
-		if n := w.poll(0); n > 0 || left == 0 {
+		if n := w.poll(0); n > 0 || due == now {
 			if w.realTime.Load() {
 				w.nap()
 			}
@@ -332,13 +334,48 @@ func (w *worker) wait() int {
 			return n
 		}
 	}
-	n := w.poll(left)
-	if left != 0 && n == 0 {
-		w.idle = w.timeline.Monotonic()
-	} else if left != 0 {
-		if then := w.timeline.Monotonic(); then-now > int64(10*time.Microsecond) {
-			w.idle = then
+	if due < 0 {
+		n := w.poll(-1)
+		w.rested(now, n)
+		return n
+	}
+	left := due - now
+	if left == 0 {
+		return w.poll(0)
+	}
+	if sleep := w.ahead.sleep(now, left); sleep > 0 {
+		n := w.poll(sleep)
+		then := w.rested(now, n)
+		if n > 0 {
+			return n
+		}
+		if late := then - now - sleep; late >= 0 { // not woken by a signal
+			w.ahead.woke(late)
 		}
 	}
+	return w.look(due)
+}
+
+// rested notes that the worker slept, and gives the time.
+func (w *worker) rested(since int64, events int) int64 {
+	now := w.timeline.Monotonic()
+	if events == 0 || now-since > int64(10*time.Microsecond) {
+		w.idle = now
+	}
+	return now
+}
+
+// look polls without sleeping until a frame is due, which is soon.
+func (w *worker) look(due int64) int {
+	began := w.timeline.Monotonic()
+	if due-began > 2*leadMax {
+		return 0 // woken by a signal, long before: sleep again
+	}
+	n, now := 0, began
+	for n == 0 && now < due {
+		n = w.poll(0)
+		now = w.timeline.Monotonic()
+	}
+	w.ahead.spent(now - began)
 	return n
 }
