@@ -51,7 +51,7 @@ func (s *Server) Status() *pb.Status {
 		IslLinks: int32(st.ISLs), GroundLinks: int32(st.GroundLinks),
 		Routing: st.Routing, Processes: int32(max(st.Wanted, len(st.Processes))),
 		Adjacencies: int32(st.Adjacencies), AdjacenciesPossible: int32(st.AdjacenciesPossible), HasAdjacencies: st.HasAdjacencies,
-		Events: int64(st.TopologyEvents), ConvergedAfter: optional(st.ConvergedAfter),
+		Events: int64(st.TopologyEvents), TotalEvents: int64(st.Events), ConvergedAfter: optional(st.ConvergedAfter),
 		Counters: counters(st.Counters), FramesPerSecond: st.FrameRate, PlanAhead: duration(st.PlanAhead),
 		Fidelity: &pb.Fidelity{
 			LatenessP50: duration(st.Fidelity.Lateness.Quantile(0.5)),

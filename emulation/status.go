@@ -35,8 +35,8 @@ type Status struct {
 	Adjacencies, AdjacenciesPossible int
 	HasAdjacencies                   bool
 
-	TopologyEvents uint64
-	Last, Next     *Event
+	Events, TopologyEvents uint64
+	Last, Next             *Event
 
 	Pairs          []Pair
 	ConvergedAfter time.Duration // 0: not yet
@@ -174,7 +174,7 @@ func (r *Run) Status() Status {
 		r.problem("planner", err.Error())
 	}
 	s.EventLateness = r.director.lateness()
-	_, s.TopologyEvents, s.Last, err = r.events.totals()
+	s.Events, s.TopologyEvents, s.Last, err = r.events.totals()
 	if err != nil {
 		r.problem("events", "the event log cannot be written: "+err.Error())
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -84,6 +87,7 @@ func down(ctx context.Context, name string) error {
 	if alive(name) == nil {
 		_, err := api.Dial(rundir.Socket(name)).Stop(ctx, connect.NewRequest(&pb.StopRequest{}))
 		if err == nil {
+			waitGone(ctx, rundir.Dir(name))
 			fmt.Printf("%s ended in %s\n", name, short(time.Since(began)))
 			return nil
 		}
@@ -99,4 +103,18 @@ func down(ctx context.Context, name string) error {
 	}
 	fmt.Printf("%s: its emulator was gone; what was left is removed, in %s\n", name, short(time.Since(began)))
 	return nil
+}
+
+// waitGone waits until the emulator has removed its directory, which it does
+// after its last answer, and ends soon in any case.
+func waitGone(ctx context.Context, dir string) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+			_ = os.Remove(filepath.Dir(dir)) // fails while there are other runs
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
