@@ -22,12 +22,3 @@ type Lookuper interface {
 	// means the node's own.
 	LookupFrom(ctx context.Context, node string, src, dst netip.Addr) (Route, error)
 }
-
-// Settler is the further ability of an Engine to make a change of a port's
-// carrier known in the node without delay. The device's owner calls it right
-// after it took the carrier away; without it the node's kernel, and so its
-// routes and daemons, may hear of that up to a second late. A carrier that
-// comes back is known at once anyway.
-type Settler interface {
-	Settle(ctx context.Context, node, port string) error
-}

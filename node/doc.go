@@ -49,6 +49,6 @@
 //     raised when there are many ports, and stay raised: all namespaces share
 //     them.
 //   - The kernel tells of a lost carrier at most once a second, unless it is
-//     asked: see Settler.
+//     asked: whoever owns the device does that, see tap.Announce.
 //   - SetRoutes trusts that nobody else changes routes of its protocol number.
 package node

@@ -31,8 +31,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Linux is the Engine that makes real nodes. Beyond Engine it is a Lookuper
-// and a Settler.
+// Linux is the Engine that makes real nodes. Beyond Engine it is a Lookuper.
 type Linux struct {
 	cfg   Config
 	log   *slog.Logger
@@ -63,7 +62,6 @@ var (
 	errClosed = errors.New("the node was destroyed")
 	_         = Engine((*Linux)(nil))
 	_         = Lookuper((*Linux)(nil))
-	_         = Settler((*Linux)(nil))
 )
 
 // NewLinux returns an engine without nodes. It touches nothing until Create.

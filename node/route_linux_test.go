@@ -101,7 +101,7 @@ func TestLookup(t *testing.T) {
 		if err == nil {
 			err = tap.SetCarrier(int(f.Fd()), up)
 		}
-		if err = errors.Join(err, l.Settle(ctx, "n0", port)); err != nil {
+		if err = errors.Join(err, announce(f)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -157,13 +158,17 @@ func (n *network) join(a, b int) {
 // part undoes join.
 func (n *network) part(a, b int) {
 	n.t.Helper()
-	for i, w := range []*wire{n.wires[2*a+1], n.wires[2*b]} {
+	for _, w := range []*wire{n.wires[2*a+1], n.wires[2*b]} {
 		w.peer.Store(nil)
 		if err := tap.SetCarrier(int(w.file.Fd()), false); err != nil {
 			n.t.Fatal(err)
 		}
-		name, port := fmt.Sprintf("n%d", []int{a, b}[i]), []string{"right", "left"}[i]
-		if err := n.l.Settle(context.Background(), name, port); err != nil {
+		done := make(chan error)
+		go func() {
+			runtime.LockOSThread() // and never unlocked: the thread is in a node now
+			done <- tap.Announce(int(w.file.Fd()))
+		}()
+		if err := <-done; err != nil {
 			n.t.Fatal(err)
 		}
 	}

@@ -22,7 +22,7 @@ import (
 	"orrery.dev/orrery/node"
 )
 
-// Engine implements node.Engine, node.Lookuper and node.Settler.
+// Engine implements node.Engine and node.Lookuper.
 type Engine struct {
 	dir string
 	// OnExec is what Exec does. Default: nothing, with exit code 0. It is set
@@ -35,7 +35,6 @@ type Engine struct {
 	nodes   map[string]*memoryNode
 	process map[[2]string]*process
 	nextPID int
-	settled []string
 	changes int
 }
 
@@ -54,7 +53,6 @@ type process struct {
 var (
 	_ = node.Engine((*Engine)(nil))
 	_ = node.Lookuper((*Engine)(nil))
-	_ = node.Settler((*Engine)(nil))
 )
 
 // New returns an engine whose nodes have their directories below dir.
@@ -351,24 +349,6 @@ func (e *Engine) Lookup(ctx context.Context, name string, dst netip.Addr) (node.
 // LookupFrom implements node.Lookuper; the source does not matter here.
 func (e *Engine) LookupFrom(ctx context.Context, name string, _, dst netip.Addr) (node.Route, error) {
 	return e.Lookup(ctx, name, dst)
-}
-
-// Settle implements node.Settler.
-func (e *Engine) Settle(ctx context.Context, name, port string) error {
-	if _, err := e.Device(name, port); err != nil {
-		return err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.settled = append(e.settled, name+":"+port)
-	return ctx.Err()
-}
-
-// Settled lists the calls of Settle so far, as node:port.
-func (e *Engine) Settled() []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return slices.Clone(e.settled)
 }
 
 // Do implements node.Engine: it calls f.
