@@ -80,13 +80,13 @@ func (s *Server) Exec(ctx context.Context, stream *connect.BidiStream[pb.ExecReq
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stdin, feed := io.Pipe()
-	defer stdin.Close()
+	defer func() { _ = stdin.Close() }()
 	sizes := make(chan node.WindowSize, 1)
 	if first.GetColumns() > 0 {
 		sizes <- size(first)
 	}
 	go func() {
-		defer feed.Close()
+		defer func() { _ = feed.Close() }()
 		for {
 			m, err := stream.Receive()
 			if err != nil {

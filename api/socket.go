@@ -26,8 +26,8 @@ func (s *Server) Handler() http.Handler {
 }
 
 // Serve answers on a unix socket that only its owner may use, until ctx ends.
-// The socket is removed then. ready is called when clients can connect.
-func (s *Server) Serve(ctx context.Context, path string, ready func()) error {
+// The socket is removed then.
+func (s *Server) Serve(ctx context.Context, path string) error {
 	// The mode must be right from the first moment, so it is set by the mask
 	// and not afterwards.
 	old := unix.Umask(0o177)
@@ -53,7 +53,6 @@ func (s *Server) Serve(ctx context.Context, path string, ready func()) error {
 			srv.Close()
 		}
 	}()
-	ready()
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("control socket: %w", err)
 	}

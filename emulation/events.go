@@ -122,13 +122,7 @@ func (l *eventLog) write(e Event) {
 	l.fileErr = err
 }
 
-// history are the events kept, oldest first.
-func (l *eventLog) history() []Event {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.ordered()
-}
-
+// ordered are the events kept, oldest first. It is called with l.mu held.
 func (l *eventLog) ordered() []Event {
 	if l.count <= eventsKept {
 		return append([]Event(nil), l.recent...)

@@ -70,6 +70,7 @@ type Run struct {
 	director *director
 	prober   *prober
 	oracle   *oracle
+	metrics  *metrics
 	events   *eventLog
 	software []software
 
@@ -127,7 +128,7 @@ func (r *Run) Start(ctx context.Context) (err error) {
 	r.started = time.Now()
 	defer func() {
 		if err != nil {
-			r.Stop(context.WithoutCancel(ctx))
+			err = errors.Join(err, r.Stop(context.WithoutCancel(ctx)))
 		}
 	}()
 	r.progress("nodes", 0, len(r.plan.Nodes))
@@ -154,6 +155,7 @@ func (r *Run) Start(ctx context.Context) (err error) {
 	r.director.carrier = r.setCarrier
 	r.director.changed = r.topologyChanged
 	r.oracle = newOracle(r)
+	r.metrics = newMetrics(r)
 
 	// The sky as it stands at time 0, before anything runs in it.
 	cursor := r.plan.Windows(windowLength(r.timeline.Speed()))
@@ -182,6 +184,7 @@ func (r *Run) Start(ctx context.Context) (err error) {
 		"planner":  func(ctx context.Context) error { return r.director.planAhead(ctx, cursor) },
 		"director": r.director.direct,
 		"oracle":   r.oracle.follow,
+		"metrics":  r.metrics.follow,
 		"prober":   r.prober.probe,
 		"watch":    r.watch,
 		"routers":  r.startSoftware,
@@ -228,6 +231,7 @@ func (r *Run) topologyChanged(changes []applied) {
 	}
 	r.events.add(events...)
 	r.oracle.wake()
+	r.metrics.note(changes)
 }
 
 func (r *Run) topologyEvent(c applied) Event {

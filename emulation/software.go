@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,8 @@ import (
 type software struct {
 	node      int
 	routing   *scenario.Routing
-	label     string // "isis/frr", "oracle"
+	label     string       // "isis/frr", "oracle"
+	input     router.Input // its ports' costs change: guarded by metrics.mu
 	output    router.Output
 	neighbour bool // its daemon reports adjacencies
 }
@@ -109,11 +111,12 @@ func (r *Run) assign() error {
 				l.Areas = r.areasBehind(i, p, areas)
 			}
 			if d := first[p.ID]; entry.Metric == "delay" && d > 0 {
-				l.Cost = max(1, int(d/(100*time.Microsecond)))
+				l.Cost = metricOf(d)
 			}
 			in.Ports = append(in.Ports, l)
 		}
 		var err error
+		sw.input = in
 		if sw.output, err = router.Render(in); err != nil {
 			return fmt.Errorf("node %s: %w", r.name(i), err)
 		}
@@ -173,6 +176,15 @@ func (r *Run) areasBehind(n int, p *plan.Port, areas []string) []string {
 // and the last: a port that never crosses it is so in one area too many at most.
 func neighbouringPlanes(a, b int) bool {
 	return a-b == 1 || b-a == 1 || a == 0 || b == 0
+}
+
+// softwareOf a node, or nil.
+func (r *Run) softwareOf(n int) *software {
+	i, ok := slices.BinarySearchFunc(r.software, n, func(s software, n int) int { return s.node - n })
+	if !ok {
+		return nil
+	}
+	return &r.software[i]
 }
 
 // startSoftware writes configurations and starts daemons, a few nodes at a time

@@ -99,8 +99,6 @@ func (b *batch) seal() {
 
 func (b *batch) len() int { return len(b.starts) }
 
-func (b *batch) reset() { b.buf, b.starts = b.buf[:0], b.starts[:0] }
-
 // perCall bounds the requests in one system call, so that their
 // acknowledgements fit into the socket's default receive buffer.
 const perCall = 64

@@ -8,10 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"orrery.dev/orrery/orbit"
 	"orrery.dev/orrery/scenario"
 	"orrery.dev/orrery/sky"
-	"pgregory.net/rapid"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -126,7 +127,7 @@ func drawScenario(t *rapid.T) *scenario.Scenario {
 		p := at()
 		if rapid.Bool().Draw(t, "flies") {
 			q := p
-			q.Lat += 1
+			q.Lat++
 			st.Waypoints = []scenario.Waypoint{{At: 0, Position: p}, {At: scenario.Duration(5 * time.Minute), Position: q}, {At: scenario.Duration(11 * time.Minute), Position: p}}
 			st.Loop = true
 		} else {

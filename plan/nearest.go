@@ -261,7 +261,6 @@ type nearestPlanner struct {
 	next    time.Duration // decision
 	options []option
 	fresh   []option // chosen at this decision and not joined before
-	spans   []sky.Span
 }
 
 func (p *nearestPlanner) advance(b *block) {

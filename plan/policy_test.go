@@ -179,7 +179,7 @@ func TestAcquisition(t *testing.T) {
 func TestGroundPortsAreShared(t *testing.T) {
 	s := train(scenario.GroundLink{MinElevation: 10}, 15)
 	here := *s.Spec.Stations[0].Position
-	here.Lon += 1
+	here.Lon++
 	s.Spec.Stations = append(s.Spec.Stations, scenario.Station{Name: "there", Position: &here})
 	p := compile(t, s)
 	all := contactsOf(t, p, half)

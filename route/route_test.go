@@ -8,8 +8,9 @@ import (
 
 	"gonum.org/v1/gonum/graph/path"
 	"gonum.org/v1/gonum/graph/simple"
-	"orrery.dev/orrery/plan"
 	"pgregory.net/rapid"
+
+	"orrery.dev/orrery/plan"
 )
 
 // drawEdges is a random graph with few different weights, so that ties are

@@ -119,13 +119,6 @@ var aliases = map[string]string{
 // wrongUnit says what would be right instead of a unit that is not known.
 func (d *dimension) wrongUnit(text, number, name string) *quantityError {
 	if name == "" {
-		var with []string
-		for _, u := range d.units {
-			with = append(with, number+u.name)
-		}
-		if len(with) > 3 {
-			with = append(with[:2], with[len(with)/2])
-		}
 		return &quantityError{
 			fmt.Sprintf("%q has no unit", clipped(text)),
 			fmt.Sprintf("write %s such as %s (units: %s)", article(d.name), d.example, d.list()),

@@ -402,8 +402,8 @@ type Routing struct {
 	// Areas group nodes; a node is in the first that matches, else in the
 	// backbone (OSPF area 0, IS-IS level 2 only).
 	Areas []Area `json:"areas,omitempty"`
-	// Metric is "delay" (microseconds of geometric delay / 100 when a link comes
-	// up) or "hops". Default hops.
+	// Metric is "delay" (one for each 100 microseconds of the link's one-way delay,
+	// taken anew each time that it comes up) or "hops". Default hops.
 	Metric string `json:"metric,omitempty" default:"hops" enum:"delay,hops"`
 	// Template is a file (Go text/template) that replaces the daemon's built-in
 	// configuration; relative to the scenario file.

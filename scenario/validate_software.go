@@ -143,7 +143,7 @@ func (v *validator) areas(r *Routing, at string) {
 	ids := v.unique("area")
 	for i, a := range r.Areas {
 		at := fmt.Sprintf("%s[%d]", at, i)
-		canonical := a.ID
+		var canonical string
 		if r.Protocol == "isis" {
 			if !isisArea.MatchString(a.ID) {
 				v.problem(at+".id", fmt.Sprintf("%q is not an IS-IS area", clipped(a.ID)), "write it as \"49.0001\"")

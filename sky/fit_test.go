@@ -5,9 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"orrery.dev/orrery/curve"
 	"orrery.dev/orrery/orbit"
-	"pgregory.net/rapid"
 )
 
 func circular(t testing.TB, altitude, inclination, raan, latitude float64) *orbit.Kepler {

@@ -6,8 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"orrery.dev/orrery/orbit"
 	"pgregory.net/rapid"
+
+	"orrery.dev/orrery/orbit"
 )
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

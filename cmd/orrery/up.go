@@ -124,8 +124,11 @@ func detach(ctx context.Context, file, name string, o *upOptions) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	died := make(chan error, 1)
-	go func() { died <- cmd.Wait() }()
+	died := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // its log says why
+		close(died)
+	}()
 	failed := func() error {
 		text, _ := os.ReadFile(rundir.Log(name))
 		_ = rundir.Remove(name) // it held the log and nothing else
@@ -221,7 +224,10 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	server := api.NewServer(run)
 	serve, endServe := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(serve, rundir.Socket(name), func() {}) }()
+	go func() {
+		served <- server.Serve(serve, rundir.Socket(name))
+		close(served)
+	}()
 
 	reason := live(ctx, run, server, screen, o, served)
 	last := server.Status()
@@ -236,7 +242,7 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	err = run.Stop(context.WithoutCancel(ctx))
 	server.Stopped()
 	endServe()
-	<-served
+	err = errors.Join(err, <-served)
 	fmt.Print(summary(last, plainStyle(), textWidth()))
 	fmt.Printf("Ended in %s; nothing of the run is left.\n", short(time.Since(began)))
 	return errors.Join(reason, err)

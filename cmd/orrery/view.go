@@ -25,11 +25,10 @@ type screen struct {
 	live bool
 	out  io.Writer
 
-	mu       sync.Mutex // guards the rest
-	opened   bool
-	lastLine time.Time
-	notes    []string // the last log lines
-	recent   []string // the last events
+	mu     sync.Mutex // guards the rest
+	opened bool
+	notes  []string // the last log lines
+	recent []string // the last events
 }
 
 // Intervals between pictures, and between lines.

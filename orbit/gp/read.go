@@ -10,6 +10,7 @@ import (
 // Format is an encoding of element sets.
 type Format string
 
+// The encodings that can be read.
 const (
 	Detect  Format = "" // find out by content
 	TLE     Format = "tle"

@@ -4,6 +4,7 @@ package sgp4
 // reference implementation.
 type Error uint8
 
+// The reasons.
 const (
 	ErrEccentricity          Error = 1 // the mean eccentricity left [-0.001, 1)
 	ErrMeanMotion            Error = 2 // the mean motion fell to 0 or below
