@@ -346,13 +346,6 @@ func captureCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		out := os.Stdout
-		if *file != "-" {
-			if out, err = os.Create(*file); err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, out.Close()) }()
-		}
 		ctx, cancel := context.WithCancel(cmd.Context())
 		if *length > 0 {
 			ctx, cancel = context.WithTimeout(cmd.Context(), *length)
@@ -363,7 +356,17 @@ func captureCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		var out *os.File
 		for stream.Receive() {
+			if out == nil { // the port is there, and nobody else captures it
+				out = os.Stdout
+				if *file != "-" {
+					if out, err = os.Create(*file); err != nil {
+						return err
+					}
+					defer func() { err = errors.Join(err, out.Close()) }()
+				}
+			}
 			if _, err := out.Write(stream.Msg().GetData()); err != nil {
 				if errors.Is(err, syscall.EPIPE) {
 					return nil

@@ -63,6 +63,9 @@ until interrupted, until the scenario's duration or --for is over, or until
 	return c
 }
 
+// longestSocket is the longest path of a unix socket (unix(7)).
+const longestSocket = 107
+
 func up(ctx context.Context, file string, o *upOptions) error {
 	switch o.wait {
 	case "", "up", "converged":
@@ -88,6 +91,9 @@ func up(ctx context.Context, file string, o *upOptions) error {
 	name := p.Scenario.Metadata.Name
 	if alive(name) == nil {
 		return &exitError{exitHost, fmt.Errorf("a run named %s is up already; end it with 'orrery down %s' or give this one another --name", name, name)}
+	}
+	if path := rundir.Socket(name); len(path) > longestSocket {
+		return &exitError{exitHost, fmt.Errorf("the path of the control socket, %s, has %d bytes, and the kernel takes %d; set ORRERY_RUNTIME_DIR to a shorter directory", path, len(path), longestSocket)}
 	}
 	if err := emulation.Preflight(p, node.Config{RunDir: rundir.Dir(name)}); err != nil {
 		return err
