@@ -17,8 +17,10 @@ import (
 // capturer is the further ability of a fabric to copy a port's frames out as a
 // pcapng stream.
 type capturer interface {
-	Capture(fabric.PortID) (stream io.Reader, stop func(), err error)
+	Capture(fabric.PortID) (stream io.ReadCloser, stop func(), err error)
 }
+
+var _ capturer = (*fabric.Engine)(nil)
 
 // chunk of a byte stream in one message.
 const chunk = 32 << 10
@@ -45,6 +47,7 @@ func (s *Server) Capture(ctx context.Context, req *connect.Request[pb.CaptureReq
 	if err != nil {
 		return connect.NewError(connect.CodeResourceExhausted, err)
 	}
+	defer stream.Close()
 	defer stop()
 	defer context.AfterFunc(ctx, stop)()
 	buf := make([]byte, chunk)
