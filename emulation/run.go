@@ -145,7 +145,7 @@ func (r *Run) Start(ctx context.Context) (err error) {
 			if err != nil {
 				return err
 			}
-			ports = append(ports, fabric.Port{Name: n.Name + ":" + p.Name, Device: dev})
+			ports = append(ports, fabric.Port{Name: n.Name + ":" + p.Name, Device: dev, Node: i + 1})
 		}
 	}
 	if r.fabric, err = r.newFabric(r.timeline, ports); err != nil {

@@ -100,11 +100,19 @@ func build(c Config) (*Engine, error) {
 	}
 	e := &Engine{timeline: c.Timeline, superFrame: c.SuperFrame}
 	e.control.cond.L = &e.control.mu
+	nodes := make(map[int]*transit)
 	for i, p := range c.Ports {
 		if p.Device == nil {
 			return nil, fmt.Errorf("fabric: port %d (%s) has no device", i, p.Name)
 		}
-		e.ports = append(e.ports, newPort(PortID(i), p, c.Seed))
+		q := newPort(PortID(i), p, c.Seed)
+		if p.Node > 0 {
+			if nodes[p.Node] == nil {
+				nodes[p.Node] = new(transit)
+			}
+			q.node = nodes[p.Node]
+		}
+		e.ports = append(e.ports, q)
 	}
 	for i := range c.Workers {
 		w, err := newWorker(e, c.Memory/c.Workers)

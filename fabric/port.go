@@ -18,6 +18,10 @@ type Port struct {
 	// boundaries (SOCK_SEQPACKET): each message is a virtio_net_hdr and a frame.
 	// It must be non-blocking.
 	Device *os.File
+	// Node is the same for all ports of a node, and above 0. Frames that pass
+	// through the node are then spared the lateness of their delivery to it; 0
+	// leaves them with it.
+	Node int
 }
 
 // port is the engine's end of a Port. What leaves it is in the hands of one
@@ -26,6 +30,7 @@ type port struct {
 	id   PortID
 	fd   int32
 	tap  bool // and not a socket
+	node *transit
 	name string
 
 	wire    atomic.Pointer[Wire]

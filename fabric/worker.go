@@ -195,7 +195,11 @@ func (w *worker) carry(p *port, now int64, size int) {
 		}
 		d.turn(wire)
 	}
-	arrival, v := d.decide(w.timeline, now, wireSize(w.small.at(w.head), size))
+	sent := p.node.sent(now)
+	if w.timeline.At(sent) < wire.Start {
+		sent = now // the contact is younger than the delivery
+	}
+	arrival, v := d.decide(w.timeline, sent, wireSize(w.small.at(w.head), size))
 	switch v {
 	case dropNoLink:
 		p.dropNoLink.Add(1)
@@ -249,8 +253,7 @@ func (w *worker) deliver(now int64) int64 {
 			return now
 		}
 		if wire := p.wire.Load(); p.dir.covers(w.timeline, wire, f.arrival) {
-			w.hand(p, f, now)
-			now = w.timeline.Monotonic()
+			now = w.hand(p, f, now)
 		} else {
 			p.dropInFlight.Add(1)
 		}
@@ -282,8 +285,8 @@ func (w *worker) release(p *port) {
 	p.flight.drop()
 }
 
-// hand writes a frame to its peer's device.
-func (w *worker) hand(p *port, f *frame, now int64) {
+// hand writes a frame to its peer's device, and gives the time then.
+func (w *worker) hand(p *port, f *frame, now int64) int64 {
 	peer := w.engine.ports[f.peer]
 	head := w.small.at(f.head)
 	var n uintptr
@@ -297,7 +300,7 @@ func (w *worker) hand(p *port, f *frame, now int64) {
 	}
 	if errno != 0 || n != uintptr(f.size) {
 		p.dropDevice.Add(1)
-		return
+		return w.timeline.Monotonic()
 	}
 	w.lateness.record(now - f.arrival)
 	to := &w.delivered[f.peer]
@@ -310,6 +313,11 @@ func (w *worker) hand(p *port, f *frame, now int64) {
 		}
 		c.record(inbound, now, head, tail, int(f.size))
 	}
+	done := w.timeline.Monotonic()
+	if peer.node != nil {
+		peer.node.delivered(f.arrival, done)
+	}
+	return done
 }
 
 // aim makes the next read go to the spare buffers.
