@@ -33,10 +33,10 @@ const (
 
 var programMemory = map[string]int64{"bird": 800 << 10, "zebra": 7 << 20, "isisd": 4 << 20}
 
-// threads of a program that has more than one: FRR's daemons have a main
-// thread, one for RCU and one for their terminal sockets.
+// Threads: as many as zebra has, which has the most of FRR's daemons (BIRD has
+// one), and several times what the emulator was seen with.
 const (
-	frrThreads      = 3
+	frrThreads      = 5
 	emulatorThreads = 64
 )
 

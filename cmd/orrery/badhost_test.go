@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,11 +32,11 @@ func within(prepare string, unshare ...string) func(*testing.T, []string) *exec.
 		if _, err := exec.LookPath("unshare"); err != nil {
 			t.Skip("the program unshare is not installed (package util-linux)")
 		}
-		args := append(unshare, "sh", "-c", prepare+` && exec "$@"`, "sh")
-		if err := exec.Command("unshare", append(unshare, "true")...).Run(); err != nil {
+		args := slices.Concat(unshare, []string{"sh", "-c", prepare + ` && exec "$@"`, "sh"})
+		if err := exec.Command("unshare", slices.Concat(unshare, []string{"true"})...).Run(); err != nil {
 			t.Skipf("unshare %s: %v", strings.Join(unshare, " "), err)
 		}
-		return exec.Command("unshare", append(args, argv...)...)
+		return exec.Command("unshare", slices.Concat(args, argv)...)
 	}
 }
 
