@@ -18,7 +18,7 @@ type Port struct {
 	// boundaries (SOCK_SEQPACKET): each message is a virtio_net_hdr and a frame.
 	// It must be non-blocking.
 	Device *os.File
-	// Node is the same for all ports of a node, and above 0. Frames that pass
+	// Node is the same for all ports of a node, and above 0. Packets that pass
 	// through the node are then spared the lateness of their delivery to it; 0
 	// leaves them with it.
 	Node int

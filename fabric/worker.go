@@ -195,7 +195,10 @@ func (w *worker) carry(p *port, now int64, size int) {
 		}
 		d.turn(wire)
 	}
-	sent := p.node.sent(now)
+	sent := now
+	if p.node != nil {
+		sent = p.node.sent(packetKey(w.small.at(w.head)[tap.HeaderLen:min(size, smallSize)]), now)
+	}
 	if w.timeline.At(sent) < wire.Start {
 		sent = now // the contact is younger than the delivery
 	}
@@ -315,7 +318,7 @@ func (w *worker) hand(p *port, f *frame, now int64) int64 {
 	}
 	done := w.timeline.Monotonic()
 	if peer.node != nil {
-		peer.node.delivered(f.arrival, done)
+		peer.node.delivered(packetKey(head[tap.HeaderLen:min(int(f.size), smallSize)]), f.arrival, done)
 	}
 	return done
 }
