@@ -50,7 +50,7 @@ func DemandOf(p *plan.Plan) (Demand, error) {
 			}
 		}
 		for k := range p.Scenario.Spec.Commands {
-			if c := &p.Scenario.Spec.Commands[k]; matches(c.Nodes, p.Nodes[i].Name) {
+			if c := &p.Scenario.Spec.Commands[k]; scenario.Match(c.Nodes, p.Nodes[i].Name) {
 				d.Programs[c.Argv[0]]++
 			}
 		}

@@ -27,9 +27,10 @@ type Pair struct {
 	Geometric time.Duration // twice the delay along the kernels' path there and back
 	Oracle    time.Duration // twice the delay along the plan's shortest path
 	Hops      int
-	Sent      int64
-	Lost      int64
-	EverBoth  bool // has been reachable
+	// Sent and Lost count from the first answer on: before it there was no
+	// network to lose anything.
+	Sent, Lost int64
+	EverBoth   bool // has been reachable
 }
 
 type pairState struct {
@@ -103,10 +104,15 @@ func (p *prober) once(ctx context.Context, pair *pairState) {
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	pair.Sent++
 	pair.Oracle = oracle
-	if err != nil || rtt.Lost {
-		pair.Lost++
+	lost := err != nil || rtt.Lost
+	if pair.EverBoth || !lost {
+		pair.Sent++
+	}
+	if lost {
+		if pair.EverBoth {
+			pair.Lost++
+		}
 		pair.inRow++
 		if pair.inRow == probeLostInRow && pair.Reachable {
 			pair.Reachable, pair.Since = false, time.Now()

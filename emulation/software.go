@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -32,24 +31,11 @@ type software struct {
 	neighbour bool // its daemon reports adjacencies
 }
 
-// matches tells whether a name fits one of the shell patterns; none fit all.
-func matches(patterns []string, name string) bool {
-	if len(patterns) == 0 {
-		return true
-	}
-	for _, p := range patterns {
-		if ok, err := path.Match(p, name); ok && err == nil {
-			return true
-		}
-	}
-	return false
-}
-
 // routingOf is the entry that holds for a node, or nil.
 func routingOf(p *plan.Plan, n int) *scenario.Routing {
 	for i := range p.Scenario.Spec.Routing {
 		r := &p.Scenario.Spec.Routing[i]
-		if matches(r.Nodes, p.Nodes[n].Name) {
+		if scenario.Match(r.Nodes, p.Nodes[n].Name) {
 			return r
 		}
 	}
@@ -60,7 +46,7 @@ func routingOf(p *plan.Plan, n int) *scenario.Routing {
 func areaOf(r *scenario.Routing, name string) string {
 	if r != nil {
 		for _, a := range r.Areas {
-			if matches(a.Nodes, name) {
+			if scenario.Match(a.Nodes, name) {
 				return a.ID
 			}
 		}
@@ -245,7 +231,7 @@ func (r *Run) startCommands(ctx context.Context) error {
 				return
 			}
 			for n := range r.plan.Nodes {
-				if name := r.name(n); matches(c.Nodes, name) {
+				if name := r.name(n); scenario.Match(c.Nodes, name) {
 					if err := r.nodes.Start(ctx, name, r.command(c, n)); err != nil {
 						r.problem(name+"/"+c.Name, err.Error())
 					}

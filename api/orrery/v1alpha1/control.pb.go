@@ -571,8 +571,9 @@ type Pair struct {
 	// Twice the delay along the shortest path of the plan.
 	OracleRtt *durationpb.Duration `protobuf:"bytes,6,opt,name=oracle_rtt,json=oracleRtt,proto3" json:"oracle_rtt,omitempty"`
 	Hops      int32                `protobuf:"varint,7,opt,name=hops,proto3" json:"hops,omitempty"`
-	Sent      int64                `protobuf:"varint,8,opt,name=sent,proto3" json:"sent,omitempty"`
-	Lost      int64                `protobuf:"varint,9,opt,name=lost,proto3" json:"lost,omitempty"`
+	// Requests from the first answered one on, and how many of them were lost.
+	Sent int64 `protobuf:"varint,8,opt,name=sent,proto3" json:"sent,omitempty"`
+	Lost int64 `protobuf:"varint,9,opt,name=lost,proto3" json:"lost,omitempty"`
 	// Host time since the pair has been reachable or unreachable.
 	Since         *durationpb.Duration `protobuf:"bytes,10,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
