@@ -256,6 +256,9 @@ func (d *director) apply() {
 			d.carrier(a.contact.A, a.up)
 			d.carrier(a.contact.B, a.up)
 		}
+		if a.at == 0 {
+			continue // the first sky is made before time runs
+		}
 		late := time.Duration(float64(d.timeline.Now()-a.at) / d.timeline.Speed())
 		d.mu.Lock()
 		d.late.Record(late)
