@@ -137,8 +137,9 @@ func detach(ctx context.Context, file, name string, o *upOptions) error {
 	}()
 	failed := func() error {
 		text, _ := os.ReadFile(rundir.Log(name))
-		_ = rundir.Remove(name) // it held the log and nothing else
-		return fmt.Errorf("the emulator of %s ended early: %s", name, lastLine(string(text)))
+		// It cleans up after itself, unless it was killed.
+		return errors.Join(fmt.Errorf("the emulator of %s ended early: %s", name, lastLine(string(text))),
+			node.Cleanup(rundir.Dir(name)), rundir.Remove(name))
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
