@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 
 module=$(go list -m)
 kernel_rooms="^$module/(tap|fabric|node|router|emulation|cmd)(/|\$)"
-race_rooms="^$module/(clock|plan|celestrak|tap|fabric|node|router|emulation|cmd)(/|\$)"
+race_rooms="^$module/(clock|plan|celestrak|tap|fabric|node|router|emulation|api|doctor|cmd)(/|\$)"
 
 packages=$(go list ./...)
 failed=
