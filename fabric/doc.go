@@ -49,6 +49,13 @@
 // all the segments it stands for. Otherwise the port's offloads are switched off;
 // super-frames that the node sent before it learned of that are carried whole.
 //
+// # Lateness
+//
+// A worker wakes ahead of a delivery by what waking usually takes and looks at
+// the clock for the rest, within bounds. What lateness remains does not add up
+// along a path: a packet that a node passes on right after its delivery departs
+// as if that had been in time (Port.Node says which ports belong to one node).
+//
 // # Caveats
 //
 // Workers are goroutines, and what stops goroutines stops them: the collector,
