@@ -39,7 +39,7 @@ const (
 
 // delivered notes the delivery of a packet.
 func (t *transit) delivered(key uint64, due, done int64) {
-	if t == nil || key == 0 {
+	if key == 0 {
 		return
 	}
 	s := &t.slots[key%transitSlots]
@@ -50,18 +50,19 @@ func (t *transit) delivered(key uint64, due, done int64) {
 }
 
 // sent is when a packet that was read from the node at now was sent, as far as
-// the emulated network is concerned.
-func (t *transit) sent(key uint64, now int64) int64 {
-	if t == nil || key == 0 {
-		return now
+// the emulated network is concerned; otherwise is for one that the node did not
+// pass on.
+func (t *transit) sent(key uint64, now, otherwise int64) int64 {
+	if key == 0 {
+		return otherwise
 	}
 	s := &t.slots[key%transitSlots]
 	if s.key.Load() != key {
-		return now
+		return otherwise
 	}
 	due, done := s.due.Load(), s.done.Load()
 	if s.key.Load() != key || now-done > transitMoment {
-		return now
+		return otherwise
 	}
 	return min(max(due, now-transitMax), now)
 }

@@ -46,6 +46,7 @@ type worker struct {
 	ready      int // of events
 	timeout    unix.Timespec
 	ahead      ahead
+	woken      int64 // ns that the frames read now have waited for the worker to wake
 	idle       int64 // host instant at which the worker last had nothing to do
 
 	_         [64]byte
@@ -195,9 +196,9 @@ func (w *worker) carry(p *port, now int64, size int) {
 		}
 		d.turn(wire)
 	}
-	sent := now
+	sent := now - w.woken
 	if p.node != nil {
-		sent = p.node.sent(packetKey(w.small.at(w.head)[tap.HeaderLen:min(size, smallSize)]), now)
+		sent = p.node.sent(packetKey(w.small.at(w.head)[tap.HeaderLen:min(size, smallSize)]), now, sent)
 	}
 	if w.timeline.At(sent) < wire.Start {
 		sent = now // the contact is younger than the delivery
@@ -332,6 +333,7 @@ func (w *worker) aim() {
 // wait sleeps until a port has frames or one under way is due.
 func (w *worker) wait() int {
 	now := w.timeline.Monotonic()
+	w.woken = 0
 	due := int64(-1)
 	if p := w.due.first(); p != nil {
 		due = max(p.flight.first().arrival, now)
@@ -370,8 +372,12 @@ func (w *worker) wait() int {
 // rested notes that the worker slept, and gives the time.
 func (w *worker) rested(since int64, events int) int64 {
 	now := w.timeline.Monotonic()
-	if events == 0 || now-since > int64(10*time.Microsecond) {
+	slept := now-since > int64(10*time.Microsecond)
+	if events == 0 || slept {
 		w.idle = now
+	}
+	if events > 0 && slept {
+		w.woken = min(w.ahead.usual, now-since)
 	}
 	return now
 }
