@@ -1,9 +1,12 @@
 package emulation
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Pairs of stations are probed all the time: an echo request every
@@ -173,57 +176,88 @@ type RTT struct {
 
 // ping sends one request from a to b and waits for the answer.
 func (r *Run) ping(ctx context.Context, e Echo, a, b, size int, timeout time.Duration) (RTT, error) {
-	answer, forget, err := e.Send(r.loopback(b), size)
-	if err != nil {
-		return RTT{Lost: true, Problem: err.Error()}, nil // no route: a loss, as for any packet
-	}
-	defer forget()
-	there, back := r.KernelPath(ctx, a, b), r.KernelPath(ctx, b, a)
-	out := RTT{Hops: len(there.Hops) - 1, Problem: there.Problem}
-	if out.Problem == "" {
-		out.Problem = back.Problem
-	}
-	if there.Complete() && back.Complete() {
-		out.Geometric = there.Delay + back.Delay
-	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case out.Measured = <-answer:
-	case <-timer.C:
-		out.Lost = true
-	case <-ctx.Done():
-		return out, ctx.Err()
-	}
-	return out, nil
+	return r.request(e, b, size)(ctx, a, timeout)
 }
 
-// Ping sends count requests (0: until ctx ends) at an interval from one node
-// to another and passes each result on, in order of sending.
+// request sends one request to b. The function that it returns finds out what
+// becomes of it.
+func (r *Run) request(e Echo, b, size int) func(ctx context.Context, a int, timeout time.Duration) (RTT, error) {
+	answer, forget, err := e.Send(r.loopback(b), size)
+	return func(ctx context.Context, a int, timeout time.Duration) (RTT, error) {
+		if err != nil {
+			return RTT{Lost: true, Problem: err.Error()}, nil // no route: a loss, as for any packet
+		}
+		defer forget()
+		there, back := r.KernelPath(ctx, a, b), r.KernelPath(ctx, b, a)
+		out := RTT{Hops: len(there.Hops) - 1, Problem: cmp.Or(there.Problem, back.Problem)}
+		if there.Complete() && back.Complete() {
+			out.Geometric = there.Delay + back.Delay
+		}
+		timer := time.NewTimer(timeout)
+		defer timer.Stop()
+		select {
+		case out.Measured = <-answer:
+		case <-timer.C:
+			out.Lost = true
+		case <-ctx.Done():
+			return out, ctx.Err()
+		}
+		return out, nil
+	}
+}
+
+// Ping sends count requests (0: until ctx ends) from one node to another, one
+// every interval whether answers come or not, and passes each result on, in
+// order of sending.
 func (r *Run) Ping(ctx context.Context, a, b, count, size int, interval time.Duration, report func(RTT) error) error {
 	e, err := r.newEcho(r.name(a))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = e.Close() }()
-	tick := time.NewTicker(max(interval, time.Millisecond))
-	defer tick.Stop()
-	for i := 0; count == 0 || i < count; i++ {
-		rtt, err := r.ping(ctx, e, a, b, size, probeTimeout)
-		if err != nil {
-			return err
+	g, ctx := errgroup.WithContext(ctx)
+	sent := make(chan chan RTT, pingsUnderWay)
+	g.Go(func() error {
+		defer close(sent)
+		tick := time.NewTicker(max(interval, time.Millisecond))
+		defer tick.Stop()
+		for i := 0; count == 0 || i < count; i++ {
+			if i > 0 {
+				select {
+				case <-tick.C:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			result := make(chan RTT, 1)
+			wait := r.request(e, b, size)
+			g.Go(func() error {
+				rtt, err := wait(ctx, a, probeTimeout)
+				result <- rtt
+				return err
+			})
+			select {
+			case sent <- result:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
-		if err := report(rtt); err != nil {
-			return err
+		return nil
+	})
+	g.Go(func() error {
+		for result := range sent {
+			rtt := <-result
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := report(rtt); err != nil {
+				return err
+			}
 		}
-		if i+1 == count {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
+		return nil
+	})
+	return g.Wait()
 }
+
+// pingsUnderWay bounds the requests of one Ping whose answers are awaited.
+const pingsUnderWay = 1024

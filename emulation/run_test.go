@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -264,5 +265,52 @@ func TestVariablesOfCommands(t *testing.T) {
 		if got := r.expand(in, oslo.Index); got != want {
 			t.Errorf("%s became %q, want %q", in, got, want)
 		}
+	}
+}
+
+// slowEcho answers the first request last.
+type slowEcho struct {
+	mu   sync.Mutex
+	sent int
+}
+
+func (e *slowEcho) Send(netip.Addr, int) (<-chan time.Duration, func(), error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sent++
+	c, rtt := make(chan time.Duration, 1), time.Duration(e.sent)
+	time.AfterFunc(max(0, 100-10*rtt)*time.Millisecond, func() { c <- rtt })
+	return c, func() {}, nil
+}
+
+func (*slowEcho) Close() error { return nil }
+
+// Requests do not wait for each other's answers, and results come in order.
+func TestPingsAreSentInTimeAndReportedInOrder(t *testing.T) {
+	var armed bool
+	r, _, _ := startRun(t, smallSky, func(c *Config) {
+		c.Echo = func(string) (Echo, error) {
+			if armed {
+				return new(slowEcho), nil
+			}
+			return echoDouble{}, nil
+		}
+	})
+	armed = true
+	var got []time.Duration
+	err := r.Ping(context.Background(), 0, 1, 8, 56, time.Millisecond, func(rtt RTT) error {
+		got = append(got, rtt.Measured)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []time.Duration{1, 2, 3, 4, 5, 6, 7, 8}; !slices.Equal(got, want) {
+		t.Fatalf("got %v, want %v", got, want)
+	}
+	stop := errors.New("enough")
+	err = r.Ping(context.Background(), 0, 1, 0, 56, time.Millisecond, func(RTT) error { return stop })
+	if !errors.Is(err, stop) {
+		t.Fatalf("got %v, want %v", err, stop)
 	}
 }
