@@ -17,7 +17,8 @@ const (
 	probesPerSecond = 500
 	probeTimeout    = 2 * time.Second
 	probePayload    = 56
-	// A pair counts as unreachable once this many requests in a row were lost.
+	// A pair counts as unreachable from the first of so many requests in a row
+	// that were lost, to the next that was answered; by when they were sent.
 	probeLostInRow = 2
 )
 
@@ -38,7 +39,47 @@ type Pair struct {
 
 type pairState struct {
 	Pair
-	inRow int
+	requests []*request // in order of sending, from the first that is not judged yet
+	inRow    int        // judged as lost since the last answer
+	lostFrom time.Time  // when the first of these was sent
+}
+
+// request is one echo request on its way to be judged.
+type request struct {
+	sent time.Time
+	done bool
+	rtt  RTT
+}
+
+// judge goes on with the requests in the order in which they were sent, as far
+// as it is known what became of them: answers overtake the time-outs of
+// requests that were lost before. It returns the events that follow.
+func (p *pairState) judge() (events []Event) {
+	for len(p.requests) > 0 && p.requests[0].done {
+		q := p.requests[0]
+		p.requests = p.requests[1:]
+		if !p.EverBoth && q.rtt.Lost {
+			continue // there is no network yet
+		}
+		p.Sent++
+		if q.rtt.Lost {
+			p.Lost++
+			if p.inRow++; p.inRow == 1 {
+				p.lostFrom = q.sent
+			}
+			if p.inRow == probeLostInRow {
+				p.Reachable, p.Since = false, p.lostFrom
+				events = append(events, Event{Kind: Unreachable, Text: q.rtt.Problem})
+			}
+			continue
+		}
+		if !p.Reachable && p.inRow >= probeLostInRow {
+			p.Reachable, p.Since = true, q.sent
+			events = append(events, Event{Kind: Reachable, Text: "again after " + q.sent.Sub(p.lostFrom).Round(time.Millisecond).String()})
+		}
+		p.inRow = 0
+	}
+	return events
 }
 
 // prober sends echo requests between stations.
@@ -96,6 +137,10 @@ func (p *prober) probe(ctx context.Context) error {
 // once sends one request and notes what came of it.
 func (p *prober) once(ctx context.Context, pair *pairState) {
 	r := p.run
+	q := &request{sent: time.Now()}
+	p.mu.Lock()
+	pair.requests = append(pair.requests, q)
+	p.mu.Unlock()
 	rtt, err := r.ping(ctx, p.echoes[pair.A], pair.A, pair.B, probePayload, probeTimeout)
 	if ctx.Err() != nil {
 		return
@@ -107,42 +152,24 @@ func (p *prober) once(ctx context.Context, pair *pairState) {
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	pair.Oracle = oracle
-	lost := err != nil || rtt.Lost
-	if pair.EverBoth || !lost {
-		pair.Sent++
-	}
-	if lost {
-		if pair.EverBoth {
-			pair.Lost++
+	rtt.Lost = rtt.Lost || err != nil
+	q.done, q.rtt, pair.Oracle = true, rtt, oracle
+	if !rtt.Lost {
+		pair.Measured, pair.Hops = rtt.Measured, rtt.Hops
+		if rtt.Geometric > 0 {
+			pair.Geometric = rtt.Geometric
 		}
-		pair.inRow++
-		if pair.inRow == probeLostInRow && pair.Reachable {
-			pair.Reachable, pair.Since = false, time.Now()
-			r.events.add(Event{Kind: Unreachable, A: r.name(pair.A), B: r.name(pair.B), Text: rtt.Problem})
+		if !pair.EverBoth {
+			pair.EverBoth, pair.Reachable, pair.Since = true, true, q.sent
+			r.events.add(Event{Kind: Reachable, A: r.name(pair.A), B: r.name(pair.B), Text: "for the first time"})
+			if p.left--; p.left == 0 {
+				r.converge()
+			}
 		}
-		return
 	}
-	pair.inRow = 0
-	pair.Measured, pair.Hops = rtt.Measured, rtt.Hops
-	if rtt.Geometric > 0 {
-		pair.Geometric = rtt.Geometric
-	}
-	if pair.Reachable {
-		return
-	}
-	out := time.Since(pair.Since)
-	pair.Reachable, pair.Since = true, time.Now()
-	text := "for the first time"
-	if pair.EverBoth {
-		text = "again after " + out.Round(time.Millisecond).String()
-	}
-	r.events.add(Event{Kind: Reachable, A: r.name(pair.A), B: r.name(pair.B), Text: text})
-	if !pair.EverBoth {
-		pair.EverBoth = true
-		if p.left--; p.left == 0 {
-			r.converge()
-		}
+	for _, e := range pair.judge() {
+		e.A, e.B = r.name(pair.A), r.name(pair.B)
+		r.events.add(e)
 	}
 }
 
