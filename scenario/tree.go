@@ -116,7 +116,8 @@ func (b *builder) firstTab(line int) position {
 }
 
 func place(t *token.Token) position {
-	return position{t.Position.Line, t.Position.Column}
+	// The lexer places an anchor that ends its line at column 0.
+	return position{t.Position.Line, max(t.Position.Column, 1)}
 }
 
 func (b *builder) fail(at position, what, right string) {
