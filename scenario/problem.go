@@ -129,7 +129,8 @@ func (s *source) has(path string) bool {
 func (s *source) problem(at position, path, what, right string) *Problem {
 	p := &Problem{Path: path, What: what, Right: right}
 	if s != nil {
-		p.File, p.Line, p.Column = s.name, at.line, at.column
+		// The lexer has an anchor that ends its line begin before it.
+		p.File, p.Line, p.Column = s.name, at.line, max(at.column, 1)
 		p.Excerpt = s.excerpt(at)
 	}
 	return p

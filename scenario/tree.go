@@ -116,8 +116,7 @@ func (b *builder) firstTab(line int) position {
 }
 
 func place(t *token.Token) position {
-	// The lexer places an anchor that ends its line at column 0.
-	return position{t.Position.Line, max(t.Position.Column, 1)}
+	return position{t.Position.Line, t.Position.Column}
 }
 
 func (b *builder) fail(at position, what, right string) {
