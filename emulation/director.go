@@ -197,7 +197,7 @@ func gilbertElliott(l *scenario.Loss) *fabric.GilbertElliott {
 	}
 }
 
-// direct applies each action at its instant until ctx ends.
+// direct applies each change at its instant until ctx ends.
 func (d *director) direct(ctx context.Context) error {
 	for {
 		d.mu.Lock()
@@ -207,7 +207,7 @@ func (d *director) direct(ctx context.Context) error {
 		}
 		d.mu.Unlock()
 
-		// Sleep until the next action, or until a window brings an earlier one.
+		// Sleep until the next change, or until a window brings an earlier one.
 		wait, cancel := context.WithCancel(ctx)
 		go func() {
 			select {
