@@ -79,13 +79,17 @@ func TestCacheModel(t *testing.T) {
 			},
 			"fail or recover": func(*rapid.T) { server.down = !server.down },
 			"damage the cache": func(t *rapid.T) {
+				// Damaged twice, a file may be whole again: the same bit turned back.
+				if held.IsZero() {
+					t.Skip("nothing cached, or damaged before")
+				}
 				files, err := filepath.Glob(filepath.Join(dir, "*"))
 				if err != nil || len(files) == 0 {
-					t.Skip("nothing cached")
+					t.Fatalf("no file in the cache: %v", err)
 				}
 				data, err := os.ReadFile(files[0])
 				if err != nil || len(data) == 0 {
-					t.Skip("nothing cached, or cut away before")
+					t.Fatalf("%d bytes in %s: %v", len(data), files[0], err)
 				}
 				if rapid.Bool().Draw(t, "cut") {
 					data = data[:rapid.IntRange(0, len(data)-1).Draw(t, "length")]

@@ -51,6 +51,14 @@ func (s *Stepper) Idle() bool {
 	return true
 }
 
+// Offloads tells what the device of a port was told last.
+func (e *Engine) Offloads(id PortID) bool {
+	p := e.ports[id]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.offloads
+}
+
 // RaiseCarrier raises the carrier of all ports, which nobody announces.
 func (s *Stepper) RaiseCarrier() error {
 	for _, p := range s.ports {

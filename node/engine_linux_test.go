@@ -212,12 +212,8 @@ func TestDestroyLeavesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(50 * time.Millisecond)
 		for _, p := range l.Processes() {
-			if p.State != Running {
-				t.Errorf("%s is %s: %s", p.Name, p.State, p.Reason)
-			}
-			pids = append(pids, p.PID)
+			pids = append(pids, status(t, l, p.Name, is(Running)).PID)
 		}
 		if _, err := l.Routes(context.Background(), "n0"); err != nil {
 			t.Error(err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -155,7 +156,7 @@ func TestSupervision(t *testing.T) {
 
 func TestNeverReady(t *testing.T) {
 	needLinux(t)
-	l, err := NewLinux(Config{RunDir: filepath.Join(t.TempDir(), "run"), ReadyWithin: 100 * time.Millisecond, Grace: time.Second})
+	l, err := NewLinux(Config{RunDir: filepath.Join(t.TempDir(), "run"), ReadyWithin: time.Second, Grace: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +169,7 @@ func TestNeverReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := status(t, l, "p", is(Starting)).PID
-	if s := status(t, l, "p", is(Failed)); s.Reason != "not ready within 100ms: socket is silent" {
+	if s := status(t, l, "p", is(Failed)); s.Reason != "not ready within 1s: socket is silent" {
 		t.Errorf("%+v", s)
 	}
 	if unix.Kill(pid, 0) == nil {
@@ -239,23 +240,44 @@ func TestExecIsCancelled(t *testing.T) {
 	}
 }
 
+// lockedBuffer can be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 func TestTerminal(t *testing.T) {
 	l := start(t, specs(1, 0))
 	in, keys := io.Pipe()
 	sizes := make(chan WindowSize, 1)
 	sizes <- WindowSize{Columns: 132, Rows: 43}
-	var out bytes.Buffer
+	var out lockedBuffer
 	done := make(chan struct{})
 	var code int
 	var err error
 	go func() {
 		defer close(done)
-		code, err = l.Exec(context.Background(), "n0", []string{"sh", "-c", `tty; stty size; read line; echo "got $line"; stty size; exit 7`},
+		code, err = l.Exec(context.Background(), "n0", []string{"sh", "-c", `tty; stty size; until [ "$(stty size)" = "24 80" ]; do sleep 0.02; done; read line; echo "got $line"; stty size; exit 7`},
 			Stdio{In: in, Out: &out, Terminal: true, Resize: sizes})
 	}()
-	time.Sleep(200 * time.Millisecond)
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(out.String(), "43 132"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no first size in %q", out.String())
+		}
+	}
 	sizes <- WindowSize{Columns: 80, Rows: 24}
-	time.Sleep(100 * time.Millisecond)
 	if _, err := io.WriteString(keys, "word\n"); err != nil {
 		t.Fatal(err)
 	}
