@@ -71,8 +71,8 @@ type director struct {
 	fabric   fabric.Fabric
 	timeline *clock.Timeline
 
-	// carrier tells a node of a port's carrier.
-	carrier func(plan.PortID, bool)
+	// carriers tells nodes of their ports' carriers, in the order given.
+	carriers func(...fabric.Carrier)
 	// changed is called after each batch of changes, not concurrently.
 	changed func([]applied)
 
@@ -251,19 +251,23 @@ func (d *director) apply() {
 	// Carriers cost system calls, so they follow when all wires stand. A port
 	// that changes its peer at one instant has its carrier go down and up: its
 	// daemon must see that the neighbour is another one.
+	carriers := make([]fabric.Carrier, 0, 2*len(done))
 	for _, a := range done {
 		if silent := a.contact.Properties != nil && a.contact.Properties.Silent; a.up || !silent {
-			d.carrier(a.contact.A, a.up)
-			d.carrier(a.contact.B, a.up)
+			carriers = append(carriers,
+				fabric.Carrier{Port: fabric.PortID(a.contact.A), Up: a.up},
+				fabric.Carrier{Port: fabric.PortID(a.contact.B), Up: a.up})
 		}
-		if a.at == 0 {
-			continue // the first sky is made before time runs
-		}
-		late := time.Duration(float64(d.timeline.Now()-a.at) / d.timeline.Speed())
-		d.mu.Lock()
-		d.late.Record(late)
-		d.mu.Unlock()
 	}
+	d.carriers(carriers...)
+	now = d.timeline.Now()
+	d.mu.Lock()
+	for _, a := range done {
+		if a.at > 0 { // the first sky is made before time runs
+			d.late.Record(time.Duration(float64(now-a.at) / d.timeline.Speed()))
+		}
+	}
+	d.mu.Unlock()
 	d.changed(done)
 }
 

@@ -66,7 +66,11 @@ func newStand(p *plan.Plan) *stand {
 	tl.Resume()
 	s.fabric = memfabric.New(tl, p.NumPorts(), 1)
 	s.director = newDirector(p, s.fabric, tl)
-	s.director.carrier = func(id plan.PortID, up bool) { s.carriers[id] = append(s.carriers[id], up) }
+	s.director.carriers = func(carriers ...fabric.Carrier) {
+		for _, c := range carriers {
+			s.carriers[plan.PortID(c.Port)] = append(s.carriers[plan.PortID(c.Port)], c.Up)
+		}
+	}
 	s.director.changed = func(c []applied) { s.changes = append(s.changes, c...) }
 	s.cursor = p.Windows(30 * time.Second)
 	return s

@@ -152,7 +152,7 @@ func (r *Run) Start(ctx context.Context) (err error) {
 		return err
 	}
 	r.director = newDirector(r.plan, r.fabric, r.timeline)
-	r.director.carrier = r.setCarrier
+	r.director.carriers = r.setCarriers
 	r.director.changed = r.topologyChanged
 	r.oracle = newOracle(r)
 	r.metrics = newMetrics(r)
@@ -216,9 +216,9 @@ func (r *Run) stations() []int {
 	return out
 }
 
-// setCarrier tells a node whether a port has a link.
-func (r *Run) setCarrier(id plan.PortID, up bool) {
-	if err := r.fabric.SetCarrier(fabric.PortID(id), up); err != nil {
+// setCarriers tells nodes whether their ports have links.
+func (r *Run) setCarriers(carriers ...fabric.Carrier) {
+	if err := r.fabric.SetCarriers(carriers...); err != nil {
 		r.problem("carrier", err.Error())
 	}
 }

@@ -100,13 +100,40 @@ func BenchmarkSet(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
 }
 
-// Changes of carrier, each told to the node's daemons at once.
-func BenchmarkSetCarrier(b *testing.B) {
-	_, _, e := twoNodes(b, fabric.Config{Workers: 1})
-	for i := 0; b.Loop(); i++ {
-		if err := e.SetCarrier(0, i%2 == 0); err != nil {
-			b.Fatal(err)
-		}
+// Changes of carrier, all told to the nodes' daemons: a burst of losses, as at an
+// instant at which many contacts end, and the gains after it. The pause in between
+// is that of the sky; the kernel uses it to act upon the losses.
+func BenchmarkSetCarriers(b *testing.B) {
+	for _, count := range []int{1, 16, 128} {
+		b.Run(fmt.Sprintf("ports=%d", count), func(b *testing.B) {
+			var ports []fabric.Port
+			var down, up []fabric.Carrier
+			for i := range count {
+				n := newNamespace(b)
+				ports = append(ports, fabric.Port{Device: n.port("fore", 1)})
+				down = append(down, fabric.Carrier{Port: fabric.PortID(i)})
+				up = append(up, fabric.Carrier{Port: fabric.PortID(i), Up: true})
+			}
+			e := newEngine(b, fabric.Config{Timeline: running(b), Workers: 1, Ports: ports})
+			var lost, gained time.Duration
+			for b.Loop() {
+				for _, s := range []struct {
+					carriers []fabric.Carrier
+					spent    *time.Duration
+				}{{up, &gained}, {down, &lost}} {
+					b.StopTimer()
+					time.Sleep(time.Duration(count) * time.Millisecond)
+					b.StartTimer()
+					start := time.Now()
+					if err := e.SetCarriers(s.carriers...); err != nil {
+						b.Fatal(err)
+					}
+					*s.spent += time.Since(start)
+				}
+			}
+			b.ReportMetric(float64(lost.Microseconds())/float64(b.N), "µs/burst-lost")
+			b.ReportMetric(float64(gained.Microseconds())/float64(b.N), "µs/burst-gained")
+		})
 	}
 }
 
@@ -118,7 +145,7 @@ func BenchmarkFrames(b *testing.B) {
 			na, nb, e := twoNodes(b, fabric.Config{Workers: 1})
 			e.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: time.Hour})
 			for p := range fabric.PortID(2) {
-				if err := e.SetCarrier(p, true); err != nil {
+				if err := e.SetCarriers(fabric.Carrier{Port: p, Up: true}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"orrery.dev/orrery/clock"
-	"orrery.dev/orrery/tap"
 )
 
 // Config of an Engine.
@@ -63,7 +62,7 @@ type Engine struct {
 var _ Fabric = (*Engine)(nil)
 
 // New starts to carry frames between ports, all of which are disconnected and
-// keep the carrier they have until Set and SetCarrier. On an error the caller
+// keep the carrier they have until Set and SetCarriers. On an error the caller
 // keeps the files.
 //
 // The engine raises GOMAXPROCS by the number of workers, so that other
@@ -154,32 +153,18 @@ func (e *Engine) Set(id PortID, wire *Wire) {
 	p.wire.Store(wire)
 }
 
-// SetCarrier raises or takes away the carrier of port's device. The node's
-// kernel tells its daemons before SetCarrier returns.
-func (e *Engine) SetCarrier(id PortID, up bool) error {
-	p := e.ports[id]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	want := carrierDown
-	if up {
-		want = carrierUp
-	}
-	if p.carrier == want {
+// SetCarriers raises or takes away carriers of ports' devices, in the order
+// given. The nodes' kernels tell their daemons before SetCarriers returns. An
+// error of one does not keep the others from being set.
+func (e *Engine) SetCarriers(carriers ...Carrier) error {
+	if len(carriers) == 0 {
 		return nil
 	}
-	if p.file == nil {
-		return fmt.Errorf("fabric: carrier of %s: %w", p.name, os.ErrClosed)
+	changes := make([]carrierChange, len(carriers))
+	for i, c := range carriers {
+		changes[i] = carrierChange{e.ports[c.Port], c.Up}
 	}
-	if p.tap {
-		if err := tap.SetCarrier(int(p.fd), up); err != nil {
-			return fmt.Errorf("fabric: carrier of %s: %w", p.name, err)
-		}
-		if err := e.announcer.announce(int(p.fd)); err != nil {
-			return fmt.Errorf("fabric: carrier of %s: %w", p.name, err)
-		}
-	}
-	p.carrier = want
-	return nil
+	return e.announcer.apply(changes)
 }
 
 // Counters of a port. A frame is what the node's kernel handed over or took:

@@ -45,6 +45,12 @@ type GilbertElliott struct {
 	LossGood, LossBad    float64
 }
 
+// Carrier says whether a port's link is up.
+type Carrier struct {
+	Port PortID
+	Up   bool
+}
+
 // Counters of one port; all only grow.
 type Counters struct {
 	// Sent frames and bytes were read from the node.
@@ -65,9 +71,9 @@ type Fabric interface {
 	// Set makes wire what leaves port; nil disconnects it. It may be called at
 	// any time from any goroutine, and again with the same value.
 	Set(port PortID, wire *Wire)
-	// SetCarrier tells the node whether the port's link is up. It does nothing
-	// if nothing changes.
-	SetCarrier(port PortID, up bool) error
+	// SetCarriers tells nodes whether their ports' links are up, in the order
+	// given. It does nothing where nothing changes.
+	SetCarriers(carriers ...Carrier) error
 	// Counters of a port.
 	Counters(port PortID) Counters
 	// Fidelity says how truthfully frames were carried so far.

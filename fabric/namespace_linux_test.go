@@ -143,7 +143,7 @@ func connect(e fabric.Fabric, a, b fabric.PortID, contact uint64, delay time.Dur
 	e.Set(a, &ab)
 	e.Set(b, &ba)
 	for _, p := range []fabric.PortID{a, b} {
-		if err := e.SetCarrier(p, true); err != nil {
+		if err := e.SetCarriers(fabric.Carrier{Port: p, Up: true}); err != nil {
 			panic(err)
 		}
 	}

@@ -34,9 +34,6 @@ const OffloadAll = OffloadCSUM | OffloadTSO4 | OffloadTSO6 | OffloadTSOECN | Off
 // iffNoCarrier makes a device start without carrier (Linux 6.3; ignored before).
 const iffNoCarrier = 0x40
 
-// tunGetDevNetNS opens the namespace of a device (linux/if_tun.h, TUNGETDEVNETNS).
-const tunGetDevNetNS = 0x54e3
-
 // Create makes the TAP device name in the network namespace of the calling
 // thread, or attaches to it if it is there already and nobody holds it. The
 // device is persistent, down, and without carrier.
@@ -159,49 +156,6 @@ func ioctlPointer(fd int, req uint, arg *int32) error {
 	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), uintptr(req), uintptr(unsafe.Pointer(arg)))
 	if errno != 0 {
 		return errno
-	}
-	return nil
-}
-
-// Announce makes the kernel tell at once what changed about the carrier of the
-// TAP behind fd. Left to itself it tells losses of carrier, of all devices
-// together, once a second (net/core/link_watch.c).
-//
-// It moves the calling thread into the device's network namespace and leaves
-// it there: call it from a thread that is locked and does nothing else.
-func Announce(fd int) error {
-	ifr, err := unix.NewIfreq("")
-	if err != nil {
-		return err
-	}
-	if err := unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr); err != nil {
-		return fmt.Errorf("TUNGETIFF: %w", err)
-	}
-	ns, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), tunGetDevNetNS, 0)
-	if errno != 0 {
-		return fmt.Errorf("TUNGETDEVNETNS (Linux 5.1 or later): %w", errno)
-	}
-	err = unix.Setns(int(ns), unix.CLONE_NEWNET)
-	_ = unix.Close(int(ns))
-	if err != nil {
-		return fmt.Errorf("enter the namespace of %s: %w", ifr.Name(), err)
-	}
-	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("socket: %w", err)
-	}
-	defer unix.Close(s)
-	// Asking for the link state works off what the device has to tell.
-	value := struct{ cmd, data uint32 }{cmd: unix.ETHTOOL_GLINK}
-	var req struct {
-		name [unix.IFNAMSIZ]byte
-		data unsafe.Pointer
-		_    [16]byte
-	}
-	copy(req.name[:], ifr.Name())
-	req.data = unsafe.Pointer(&value)
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(s), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req))); errno != 0 {
-		return fmt.Errorf("ETHTOOL_GLINK on %s: %w", ifr.Name(), errno)
 	}
 	return nil
 }

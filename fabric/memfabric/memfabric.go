@@ -82,15 +82,17 @@ func (f *Fabric) Wire(id fabric.PortID) *fabric.Wire {
 	return f.ports[id].wire
 }
 
-// SetCarrier remembers the carrier for Carrier.
-func (f *Fabric) SetCarrier(id fabric.PortID, up bool) error {
+// SetCarriers remembers the carriers for Carrier.
+func (f *Fabric) SetCarriers(carriers ...fabric.Carrier) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.ports[id].carrier = up
+	for _, c := range carriers {
+		f.ports[c.Port].carrier = c.Up
+	}
 	return nil
 }
 
-// Carrier is what SetCarrier said last.
+// Carrier is what SetCarriers said last.
 func (f *Fabric) Carrier(id fabric.PortID) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
