@@ -22,3 +22,12 @@ type Lookuper interface {
 	// means the node's own.
 	LookupFrom(ctx context.Context, node string, src, dst netip.Addr) (Route, error)
 }
+
+// DropCounter is the further ability of an Engine to tell what nodes' kernels
+// gave up: frames for a port whose queue was full, since its other end did not
+// read in time, and frames for a port without carrier. The kernel does not tell
+// the two apart; who knows when a port had carrier can.
+type DropCounter interface {
+	// DroppedFrames gives a node's count for each of its ports since their creation.
+	DroppedFrames(ctx context.Context, node string) (map[string]uint64, error)
+}

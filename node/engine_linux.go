@@ -62,6 +62,7 @@ var (
 	errClosed = errors.New("the node was destroyed")
 	_         = Engine((*Linux)(nil))
 	_         = Lookuper((*Linux)(nil))
+	_         = DropCounter((*Linux)(nil))
 )
 
 // NewLinux returns an engine without nodes. It touches nothing until Create.
@@ -149,6 +150,7 @@ func (l *Linux) build(ctx context.Context, specs []Spec) error {
 	}
 	work := func() {
 		defer group.Done()
+		defer leave()
 		for !stop.Load() {
 			i := int(next.Add(1)) - 1
 			if i >= len(specs) {

@@ -22,7 +22,7 @@ import (
 	"orrery.dev/orrery/node"
 )
 
-// Engine implements node.Engine and node.Lookuper.
+// Engine implements node.Engine, node.Lookuper and node.DropCounter.
 type Engine struct {
 	dir string
 	// OnExec is what Exec does. Default: nothing, with exit code 0. It is set
@@ -42,6 +42,7 @@ type memoryNode struct {
 	spec    node.Spec
 	devices map[string]*os.File
 	routes  map[netip.Prefix]map[int]node.Route // by metric
+	dropped map[string]uint64                   // by port
 }
 
 type process struct {
@@ -53,6 +54,7 @@ type process struct {
 var (
 	_ = node.Engine((*Engine)(nil))
 	_ = node.Lookuper((*Engine)(nil))
+	_ = node.DropCounter((*Engine)(nil))
 )
 
 // New returns an engine whose nodes have their directories below dir.
@@ -386,4 +388,34 @@ func (e *Engine) destroy() {
 	}
 	clear(e.nodes)
 	_ = os.Remove(filepath.Join(e.dir, "nodes"))
+}
+
+// DroppedFrames implements node.DropCounter: what Drop was told.
+func (e *Engine) DroppedFrames(ctx context.Context, name string) (map[string]uint64, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n, err := e.find(name)
+	if err = cmp.Or(err, ctx.Err()); err != nil {
+		return nil, err
+	}
+	out := make(map[string]uint64)
+	for _, p := range n.spec.Ports {
+		out[p.Name] = n.dropped[p.Name]
+	}
+	return out, nil
+}
+
+// Drop makes a port lose so many frames in its queue.
+func (e *Engine) Drop(name, port string, frames uint64) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n, err := e.find(name)
+	if err != nil {
+		return err
+	}
+	if n.dropped == nil {
+		n.dropped = make(map[string]uint64)
+	}
+	n.dropped[port] += frames
+	return nil
 }
