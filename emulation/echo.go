@@ -46,6 +46,11 @@ const (
 	echoReply   = 129
 )
 
+// EchoBuffer is the receive buffer, in bytes, that a prober's socket asks for:
+// room for a burst of answers while this process does not run. The kernel gives
+// net.core.rmem_max at most.
+const EchoBuffer = 1 << 20
+
 // newEcho opens the socket in the node's namespace.
 func newEcho(engine node.Engine, name string) (Echo, error) {
 	fd := -1
@@ -60,8 +65,7 @@ func newEcho(engine node.Engine, name string) (Echo, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("echo socket of node %s: receive stamps: %w", name, err)
 	}
-	// Room for a burst of answers while this process does not run.
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<20)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, EchoBuffer)
 	f := os.NewFile(uintptr(fd), "echo "+name)
 	pc, err := net.FilePacketConn(f) // a copy
 	_ = f.Close()
