@@ -29,7 +29,8 @@
 //
 // A namespace ends when nothing refers to it: its binding, its processes, and
 // the devices' files. The kernel then takes it apart in the background, many
-// together; that goes on for a while after Destroy has returned.
+// together. Destroy and Cleanup let go of all at once and return when the kernel
+// has nothing left of them.
 //
 // # Processes
 //

@@ -225,7 +225,8 @@ func (l *Linux) node(name string) (*linuxNode, error) {
 }
 
 // Destroy implements Engine. Whoever reads the devices' files must have
-// stopped before. The kernel takes the namespaces apart in the background.
+// stopped before. The error wraps ErrHeld if all is gone but namespaces that
+// somebody else has open.
 func (l *Linux) Destroy(ctx context.Context) error {
 	l.mu.Lock()
 	if l.journal == nil {

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -174,6 +173,17 @@ func (p processID) alive() bool {
 	return err == nil && start == p.Start && state != 'Z' && state != 'X'
 }
 
+// over says whether nothing is left of the process that the kernel would still
+// have to clear away. Its first thread may be a zombie before the others are.
+func (p processID) over() bool {
+	start, state, err := procStat(p.PID)
+	if err != nil || start != p.Start {
+		return true
+	}
+	threads, _ := os.ReadDir("/proc/" + strconv.Itoa(p.PID) + "/task")
+	return state == 'Z' && len(threads) <= 1
+}
+
 // procStat reads the start time and the state of a process.
 func procStat(pid int) (start uint64, state byte, err error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
@@ -193,148 +203,4 @@ func parseStat(b []byte) (start uint64, state byte, err error) {
 	}
 	start, err = strconv.ParseUint(string(fields[19]), 10, 64)
 	return start, fields[0][0], err
-}
-
-// Cleanup ends whatever a run left behind whose emulator was killed, from
-// nothing but its run directory. It refuses, with ErrInUse, while the emulator
-// lives. Cleaning up twice, or where nothing is, does nothing.
-func Cleanup(runDir string) error {
-	dir, err := filepath.Abs(runDir)
-	if err != nil {
-		return fmt.Errorf("node: %w", err)
-	}
-	if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	lock, err := lockDir(dir)
-	for begin := time.Now(); errors.Is(err, ErrInUse) && time.Since(begin) < 5*time.Second; lock, err = lockDir(dir) {
-		// A child that was being forked when the emulator was killed shares its
-		// lock until it is dead too, which is a matter of moments.
-		emulator, _, readErr := readJournal(dir)
-		if readErr != nil || emulator.alive() {
-			return err
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	_, started, err := readJournal(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		// Nothing was made: the journal comes first and goes last.
-		removeRun(dir)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("node: journal: %w", err)
-	}
-	if err := teardown(dir, started, 2*time.Second, false); err != nil {
-		return err
-	}
-	removeRun(dir)
-	return nil
-}
-
-// teardown ends the processes that are recorded or run in one of the run's
-// namespaces, then the namespaces, then the files. keep leaves the nodes'
-// directories.
-func teardown(dir string, recorded []processID, grace time.Duration, keep bool) error {
-	spaces := filepath.Join(dir, namespaceDir)
-	if err := endProcesses(spaces, recorded, grace); err != nil {
-		return err
-	}
-	// Twice, should a killed run have got to the mount but no further.
-	for {
-		err := unix.Unmount(spaces, unix.MNT_DETACH)
-		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
-			break // not mounted
-		}
-		if err != nil {
-			return fmt.Errorf("node: unmount %s: %w", spaces, err)
-		}
-	}
-	if err := os.RemoveAll(spaces); err != nil {
-		return fmt.Errorf("node: %w", err)
-	}
-	if !keep {
-		if err := os.RemoveAll(filepath.Join(dir, nodeDir)); err != nil {
-			return fmt.Errorf("node: %w", err)
-		}
-	}
-	return nil
-}
-
-// endProcesses ends processes: first asked, and after the grace period killed.
-func endProcesses(spaces string, recorded []processID, grace time.Duration) error {
-	inodes := map[uint64]bool{}
-	names, err := os.ReadDir(spaces)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("node: %w", err)
-	}
-	for _, e := range names {
-		var st, parent unix.Stat_t
-		path := filepath.Join(spaces, e.Name())
-		// Only what is bound to a namespace: it lies on another file system.
-		if unix.Stat(path, &st) == nil && unix.Stat(spaces, &parent) == nil && st.Dev != parent.Dev {
-			inodes[st.Ino] = true
-		}
-	}
-	deadline := time.Now().Add(grace)
-	asked := map[processID]bool{}
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		var living []processID
-		for _, p := range recorded {
-			if p.PID != os.Getpid() && p.alive() {
-				living = append(living, processID{PID: p.PID, Start: p.Start})
-			}
-		}
-		living = append(living, inhabitants(inodes)...)
-		if len(living) == 0 {
-			return nil
-		}
-		late := time.Now().After(deadline)
-		if late && time.Now().After(deadline.Add(10*time.Second)) {
-			return fmt.Errorf("node: %d processes, among them %d, do not end even when killed; they may be stuck in the kernel", len(living), living[0].PID)
-		}
-		for _, p := range living {
-			switch {
-			case late:
-				_ = unix.Kill(p.PID, unix.SIGKILL)
-			case !asked[p]:
-				asked[p] = true
-				_ = unix.Kill(p.PID, unix.SIGTERM)
-				_ = unix.Kill(p.PID, unix.SIGCONT) // a stopped process hears nothing
-			}
-		}
-		time.Sleep(pause)
-	}
-}
-
-// inhabitants are the processes, other than this one, in one of the network
-// namespaces.
-func inhabitants(inodes map[uint64]bool) []processID {
-	if len(inodes) == 0 {
-		return nil
-	}
-	proc, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer proc.Close()
-	names, _ := proc.Readdirnames(-1)
-	var found []processID
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		var st unix.Stat_t
-		if unix.Stat("/proc/"+name+"/ns/net", &st) == nil && inodes[st.Ino] {
-			if p := identify(pid); p.alive() {
-				found = append(found, p)
-			}
-		}
-	}
-	return found
 }

@@ -53,6 +53,10 @@ func enter(path string) error {
 	return nil
 }
 
+// leave takes a thread that is about to end out of the node's namespace, which
+// it would hold until some moments after the end of its goroutine.
+func leave() { _ = enter("/proc/self/ns/net") } // that of the process's first thread
+
 // within calls f on the calling goroutine's thread while that is in the
 // namespace bound at path.
 func within(path string, f func() error) error {

@@ -227,16 +227,23 @@ func (c *counter) Write(b []byte) (int, error) {
 func TestExecIsCancelled(t *testing.T) {
 	l := start(t, specs(1, 0))
 	for script, want := range map[string]int{
-		"sleep 1000": 128 + int(unix.SIGTERM),
-		"trap '' TERM; while :; do sleep 0.05; done":       128 + int(unix.SIGKILL),
-		"trap 'exit 5' TERM; while :; do sleep 0.05; done": 5,
+		"echo ready; exec sleep 1000":                                  128 + int(unix.SIGTERM),
+		"trap '' TERM; echo ready; while :; do sleep 0.05; done":       128 + int(unix.SIGKILL),
+		"trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done": 5,
 	} {
-		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-		code, err := l.Exec(ctx, "n0", []string{"sh", "-c", script}, Stdio{})
-		cancel()
-		if code != want || !errors.Is(err, context.DeadlineExceeded) {
+		ctx, cancel := context.WithCancel(context.Background())
+		out := new(lockedBuffer)
+		go func() {
+			for out.String() == "" {
+				time.Sleep(time.Millisecond)
+			}
+			cancel()
+		}()
+		code, err := l.Exec(ctx, "n0", []string{"sh", "-c", script}, Stdio{Out: out})
+		if code != want || !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: exit code %d, want %d; %v", script, code, want, err)
 		}
+		cancel()
 	}
 }
 

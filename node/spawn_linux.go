@@ -29,8 +29,9 @@ import (
 type spawner struct {
 	reaper *reaper
 
-	mu   sync.Mutex // guards:
-	jobs chan spawnJob
+	mu      sync.Mutex // guards:
+	jobs    chan spawnJob
+	threads sync.WaitGroup // in nodes' namespaces
 }
 
 // spawnJob is one process to be.
@@ -66,7 +67,12 @@ func (s *spawner) start(j spawnJob) (pid int, exited <-chan syscall.WaitStatus, 
 		s.jobs = jobs
 		s.reaper.begin()
 		for range spawners {
-			onThread(func() { s.serve(jobs) })
+			s.threads.Add(1)
+			onThread(func() {
+				defer s.threads.Done()
+				s.serve(jobs)
+				leave()
+			})
 		}
 	}
 	s.jobs <- j // under mu: release does not close it meanwhile
@@ -82,6 +88,7 @@ func (s *spawner) release() {
 	if s.jobs != nil {
 		close(s.jobs)
 		s.jobs = nil
+		s.threads.Wait()
 		s.reaper.end()
 	}
 }

@@ -1,0 +1,122 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A veth pair joins a node's namespace with one of the test's own. The kernel
+// ends both ends when it ends the node's devices, so the test's end must be gone
+// when Destroy returns: not at some time afterwards.
+func TestNothingIsLeftWhenDestroyReturns(t *testing.T) {
+	needLinux(t)
+	l, err := NewLinux(Config{RunDir: filepath.Join(t.TempDir(), "run")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Create(context.Background(), specs(40, 3)); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	onThread(func() {
+		done <- func() error {
+			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+				return err
+			}
+			defer leave()
+			for i := range 40 {
+				if err := veth(l.Namespace(specs(40, 3)[i].Name), "v"+string(rune('A'+i))); err != nil {
+					return err
+				}
+			}
+			if ours, err := net.Interfaces(); err != nil || len(ours) != 41 {
+				t.Errorf("%d devices in the test's namespace, want lo and 40: %v", len(ours), err)
+			}
+			if err := l.Destroy(context.Background()); err != nil {
+				return err
+			}
+			ours, err := net.Interfaces()
+			if len(ours) != 1 {
+				t.Errorf("%d of 40 devices still there when Destroy returned", len(ours)-1)
+			}
+			return err
+		}()
+	})
+	switch err := <-done; {
+	case errors.Is(err, unix.EOPNOTSUPP):
+		t.Skip("this kernel has no veth")
+	case err != nil:
+		t.Error(err)
+	}
+	if err := l.Destroy(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// veth makes a pair of devices called name: one here, one in the namespace at
+// path.
+func veth(path, name string) error {
+	s, err := newSocket()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	there, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(there)
+	attributes := func(fill func(*batch)) []byte {
+		var b batch
+		fill(&b)
+		return b.buf
+	}
+	far := append([]byte(nil), bytesOf(&unix.IfInfomsg{})...)
+	far = append(far, attributes(func(b *batch) {
+		b.attr(unix.IFLA_IFNAME, append([]byte(name), 0))
+		b.attr32(unix.IFLA_NET_NS_FD, uint32(there))
+	})...)
+	var b batch
+	b.add(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, bytesOf(&unix.IfInfomsg{}))
+	b.attr(unix.IFLA_IFNAME, append([]byte(name), 0))
+	b.attr(unix.IFLA_LINKINFO, attributes(func(b *batch) {
+		b.attr(unix.IFLA_INFO_KIND, []byte("veth"))
+		b.attr(unix.IFLA_INFO_DATA, attributes(func(b *batch) { b.attr(1 /* VETH_INFO_PEER */, far) }))
+	}))
+	return s.do(&b, func(_ int, e unix.Errno) error { return e })
+}
+
+// A namespace that somebody else has open cannot go. All else must, and the
+// error must name the node.
+func TestDestroyTellsWhatIsHeld(t *testing.T) {
+	needLinux(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	l, err := NewLinux(Config{RunDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Create(context.Background(), specs(4, 1)); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open(l.Namespace("n2"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = l.Destroy(context.Background())
+	if !errors.Is(err, ErrHeld) || !strings.Contains(err.Error(), "1 network namespaces, among them that of node n2,") {
+		t.Errorf("the namespace of n2 is open: %v", err)
+	}
+	if left := traces(t, dir); len(left) > 0 {
+		t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
+	}
+	_ = unix.Close(fd)
+	if err := l.Destroy(context.Background()); err != nil {
+		t.Errorf("destroyed again: %v", err)
+	}
+}
