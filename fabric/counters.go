@@ -12,4 +12,6 @@ func (c *Counters) Add(o Counters) {
 	c.DropInFlight += o.DropInFlight
 	c.DropDevice += o.DropDevice
 	c.DropOverload += o.DropOverload
+	c.Forged += o.Forged
+	c.DropForged += o.DropForged
 }

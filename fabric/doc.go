@@ -40,6 +40,24 @@
 //	    then whether the frame is lost in the state it is in now. Every port has a
 //	    stream of random numbers (PCG) of its own, from the seed and its PortID.
 //
+// # Source addresses
+//
+// With [Port.Origin] the engine looks at where a node's frames say they come
+// from. Forged are
+//
+//   - a source MAC that is not the port's;
+//   - an IPv6 link-local source that is not the port's;
+//   - in ARP and neighbour discovery, an answer for an address that is not the
+//     node's, and a link-layer address that is not the port's;
+//   - the address of another node as source of a packet that the node cannot
+//     have passed on for it: its hop limit is still 255, its destination is a
+//     multicast group of the link, or the node is a stub.
+//
+// The address of another node as source of any other packet is what transit
+// looks like, and unspecified sources are how hosts begin. Packets inside of
+// tunnels are not looked at. Forged frames are counted, and dropped before all
+// else if Origin.Drop says so.
+//
 // # Super-frames
 //
 // With segmentation offload a node's stack hands over up to 64 KiB as one frame.

@@ -105,6 +105,10 @@ func build(c Config) (*Engine, error) {
 			return nil, fmt.Errorf("fabric: port %d (%s) has no device", i, p.Name)
 		}
 		q := newPort(PortID(i), p, c.Seed)
+		var err error
+		if q.guard, err = newGuard(p.Origin); err != nil {
+			return nil, fmt.Errorf("fabric: port %d (%s): %w", i, p.Name, err)
+		}
 		if p.Node > 0 {
 			if nodes[p.Node] == nil {
 				nodes[p.Node] = new(transit)
@@ -180,6 +184,8 @@ func (e *Engine) Counters(id PortID) Counters {
 		DropInFlight: p.dropInFlight.Load(),
 		DropDevice:   p.dropDevice.Load(),
 		DropOverload: p.dropOverload.Load(),
+		Forged:       p.forged.Load(),
+		DropForged:   p.dropForged.Load(),
 	}
 	for _, w := range e.workers {
 		c.ReceivedFrames += w.delivered[id].frames.Load()

@@ -22,16 +22,19 @@ type Port struct {
 	// through the node are then spared the lateness of their delivery to it; 0
 	// leaves them with it.
 	Node int
+	// Origin says which source addresses the node may send from; nil for any.
+	Origin *Origin
 }
 
 // port is the engine's end of a Port. What leaves it is in the hands of one
 // worker.
 type port struct {
-	id   PortID
-	fd   int32
-	tap  bool // and not a socket
-	node *transit
-	name string
+	id    PortID
+	fd    int32
+	tap   bool // and not a socket
+	node  *transit
+	guard *guard // nil: whatever the node sends
+	name  string
 
 	wire    atomic.Pointer[Wire]
 	capture atomic.Pointer[capture]
@@ -47,6 +50,7 @@ type port struct {
 	// Written by the worker alone:
 	sentFrames, sentBytes                                                   atomic.Uint64
 	dropNoLink, dropQueue, dropLoss, dropInFlight, dropDevice, dropOverload atomic.Uint64
+	forged, dropForged                                                      atomic.Uint64
 
 	_ [64]byte
 

@@ -184,6 +184,13 @@ func (w *worker) carry(p *port, now int64, size int) {
 	if c := p.capture.Load(); c != nil {
 		c.record(outbound, now, w.small.at(w.head), w.large.at(w.tail), size)
 	}
+	if p.guard != nil && p.guard.forged(w.small.at(w.head)[tap.HeaderLen:min(size, smallSize)]) {
+		p.forged.Add(1)
+		if p.guard.drop {
+			p.dropForged.Add(1)
+			return
+		}
+	}
 	wire := p.wire.Load()
 	if wire == nil {
 		p.dropNoLink.Add(1)
