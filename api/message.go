@@ -13,6 +13,7 @@ import (
 	pb "orrery.dev/orrery/api/orrery/v1alpha1"
 	"orrery.dev/orrery/emulation"
 	"orrery.dev/orrery/fabric"
+	"orrery.dev/orrery/fidelity"
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/orbit"
 	"orrery.dev/orrery/plan"
@@ -40,6 +41,16 @@ var phases = map[emulation.Phase]pb.Phase{
 	emulation.PhaseFailed:     pb.Phase_PHASE_FAILED,
 }
 
+var verdictLevels = map[fidelity.Level]pb.Verdict_Level{
+	fidelity.Faithful:   pb.Verdict_LEVEL_FAITHFUL,
+	fidelity.Degraded:   pb.Verdict_LEVEL_DEGRADED,
+	fidelity.Overloaded: pb.Verdict_LEVEL_OVERLOADED,
+}
+
+func verdict(v fidelity.Verdict) *pb.Verdict {
+	return &pb.Verdict{Level: verdictLevels[v.Level], Since: timestamppb.New(v.Since), Reasons: v.Reasons, Causes: v.Causes}
+}
+
 // Status of the run as a message.
 func (s *Server) Status() *pb.Status {
 	st := s.run.Status()
@@ -54,15 +65,22 @@ func (s *Server) Status() *pb.Status {
 		Events: int64(st.TopologyEvents), TotalEvents: int64(st.Events), ConvergedAfter: optional(st.ConvergedAfter),
 		Counters: counters(st.Counters), FramesPerSecond: st.FrameRate, PlanAhead: duration(st.PlanAhead),
 		Fidelity: &pb.Fidelity{
-			LatenessP50: duration(st.Fidelity.Lateness.Quantile(0.5)),
-			LatenessP99: duration(st.Fidelity.Lateness.Quantile(0.99)),
-			LatenessMax: duration(st.Fidelity.Lateness.Max()),
-			Deliveries:  st.Fidelity.Lateness.Count(),
+			LatenessP50: duration(st.Carrying.Lateness.Quantile(0.5)),
+			LatenessP99: duration(st.Carrying.Lateness.Quantile(0.99)),
+			LatenessMax: duration(st.Carrying.Lateness.Max()),
+			Deliveries:  st.Carrying.Lateness.Count(),
 			EventP50:    duration(st.EventLateness.Quantile(0.5)),
 			EventP99:    duration(st.EventLateness.Quantile(0.99)),
 			EventMax:    duration(st.EventLateness.Max()),
-			RealTime:    st.Fidelity.RealTime,
-			Workers:     int32(st.Fidelity.Workers),
+			RealTime:    st.Carrying.RealTime,
+			Workers:     int32(st.Carrying.Workers),
+
+			Verdict:        verdict(st.Fidelity.Verdict),
+			Worst:          verdict(st.Fidelity.Report.Worst),
+			TimeFaithful:   duration(st.Fidelity.Report.Time[fidelity.Faithful]),
+			TimeDegraded:   duration(st.Fidelity.Report.Time[fidelity.Degraded]),
+			TimeOverloaded: duration(st.Fidelity.Report.Time[fidelity.Overloaded]),
+			UnreadFrames:   st.Fidelity.Lost.Queue,
 		},
 	}
 	for _, p := range st.Processes {

@@ -39,6 +39,8 @@ const (
 	Resumed       EventKind = "resumed"
 	SpeedChanged  EventKind = "speed"
 	Note          EventKind = "note"
+	// FidelityChanged: the emulation is trusted more or less than before.
+	FidelityChanged EventKind = "fidelity"
 )
 
 // Topology tells whether the event is a link's.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ import (
 type Nodes interface {
 	node.Engine
 	node.Lookuper
+	node.DropCounter
 }
 
 // Config of a run.
@@ -72,6 +74,7 @@ type Run struct {
 	oracle   *oracle
 	metrics  *metrics
 	events   *eventLog
+	examiner *examiner
 	software []software
 
 	phase     atomic.Int32
@@ -86,6 +89,7 @@ type Run struct {
 	problems       map[string]string // by process or part
 	adjacencies    adjacencies
 	rate           frameRate
+	fidelity       Fidelity
 }
 
 // New prepares a run; nothing is made yet.
@@ -156,6 +160,7 @@ func (r *Run) Start(ctx context.Context) (err error) {
 	r.director.changed = r.topologyChanged
 	r.oracle = newOracle(r)
 	r.metrics = newMetrics(r)
+	r.examiner = newExaminer(r, os.DirFS("/proc"))
 
 	// The sky as it stands at time 0, before anything runs in it.
 	cursor := r.plan.Windows(windowLength(r.timeline.Speed()))
@@ -263,6 +268,7 @@ func (r *Run) converge() {
 	}
 	r.phase.CompareAndSwap(int32(PhaseConverging), int32(PhaseRunning))
 	r.events.add(Event{Kind: Converged, Text: "every pair of stations has reached each other, " + after.Round(time.Millisecond).String() + " after the start"})
+	r.examiner.settle()
 	close(r.converged)
 }
 

@@ -41,7 +41,8 @@ type Status struct {
 	Pairs          []Pair
 	ConvergedAfter time.Duration // 0: not yet
 	Counters       fabric.Counters
-	Fidelity       fabric.Fidelity
+	Carrying       fabric.Fidelity
+	Fidelity       Fidelity
 	FrameRate      float64          // frames per second over the last seconds
 	EventLateness  fabric.Histogram // host time from a topology event's instant until it stood
 	PlanAhead      time.Duration
@@ -83,7 +84,7 @@ func (r *Run) watch(ctx context.Context) error {
 		case now := <-tick.C:
 			r.watchProcesses(seen)
 			adj := r.askAdjacencies(ctx)
-			frames := r.counters().SentFrames
+			frames := r.examiner.examine(ctx).SentFrames
 			r.mu.Lock()
 			r.adjacencies = adj
 			r.rate.update(frames, now)
@@ -139,7 +140,7 @@ func (r *Run) Status() Status {
 		Wanted:       r.wanted(),
 		Pairs:        r.prober.snapshot(),
 		Counters:     r.counters(),
-		Fidelity:     r.fabric.Fidelity(),
+		Carrying:     r.fabric.Fidelity(),
 	}
 	for i := range r.plan.Nodes {
 		if r.plan.Nodes[i].Kind == plan.Station {
@@ -187,6 +188,7 @@ func (r *Run) Status() Status {
 	s.Adjacencies = r.adjacencies.total
 	s.ConvergedAfter = r.convergedAfter
 	s.FrameRate = r.rate.perSec
+	s.Fidelity = r.fidelity
 	for _, p := range r.problems {
 		s.Problems = append(s.Problems, p)
 	}

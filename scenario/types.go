@@ -58,6 +58,8 @@ type Spec struct {
 	InterLinks []InterLink `json:"interLinks,omitempty"`
 	// GroundLinks join stations and satellites.
 	GroundLinks []GroundLink `json:"groundLinks,omitempty"`
+	// Fidelity is how exact the emulation must be to be trusted.
+	Fidelity Fidelity `json:"fidelity,omitzero"`
 	// Network holds addressing and interface settings for all nodes.
 	Network Network `json:"network,omitzero"`
 	// Routing says which nodes run which protocol; a node takes the first
@@ -376,6 +378,15 @@ type Network struct {
 	Prefix string `json:"prefix,omitempty" default:"fd00::/32"`
 	// MTU of every port. Default 1500.
 	MTU int `json:"mtu,omitempty" default:"1500" min:"1280" max:"65521"`
+}
+
+// Fidelity is the budget of lateness, in host time. A run that exceeds it says
+// so: its verdict is degraded, or overloaded.
+type Fidelity struct {
+	// Frames is what 99 of 100 deliveries may be late by. Default 1 ms.
+	Frames Duration `json:"frames,omitempty" default:"1ms" above:"0s"`
+	// Events is what every topology event may be late by. Default 10 ms.
+	Events Duration `json:"events,omitempty" default:"10ms" above:"0s"`
 }
 
 // Routing is what a group of nodes runs.

@@ -58,7 +58,11 @@ func statusLine(st *pb.Status) string {
 	if st.GetProcesses() > 0 {
 		t += fmt.Sprintf("  processes %d/%d", st.GetProcessesRunning(), st.GetProcesses())
 	}
-	return t + fmt.Sprintf("  pairs %d/%d  lost %d of %d  events %d", reach, len(st.GetPairs()), lost, sent, st.GetEvents())
+	t += fmt.Sprintf("  pairs %d/%d  lost %d of %d  events %d", reach, len(st.GetPairs()), lost, sent, st.GetEvents())
+	if v := st.GetFidelity().GetVerdict(); v.GetLevel() > pb.Verdict_LEVEL_FAITHFUL {
+		t += "  " + levelNames[v.GetLevel()]
+	}
+	return t
 }
 
 func pairSums(st *pb.Status) (reachable int, lost, sent int64) {
@@ -259,8 +263,9 @@ func tailLines(st *pb.Status, s style, width int) []string {
 	}
 	lines = append(lines, flow(width, "frames", fmt.Sprintf("%d delivered, %s", c.GetReceivedFrames(), quantity(st.GetFramesPerSecond(), "frames/s")),
 		"dropped: "+strings.TrimPrefix(dropped, ", "))...)
-	if own := c.GetDropDevice() + c.GetDropOverload(); own > 0 {
-		lines = append(lines, s.bad.Render(fmt.Sprintf("%*s%d frames lost by the emulator itself (%d by devices, %d for want of buffers)", labelWidth, "", own, c.GetDropDevice(), c.GetDropOverload())))
+	if own := c.GetDropDevice() + c.GetDropOverload() + f.GetUnreadFrames(); own > 0 {
+		lines = append(lines, s.bad.Render(fmt.Sprintf("%*s%d frames lost by the emulator itself (%d not taken by devices, %d for want of buffers, %d not read in time)", labelWidth, "",
+			own, c.GetDropDevice(), c.GetDropOverload(), f.GetUnreadFrames())))
 	}
 	priority := "real-time priority"
 	if !f.GetRealTime() {
@@ -270,9 +275,57 @@ func tailLines(st *pb.Status, s style, width int) []string {
 	if f.GetEventMax().AsDuration() > 0 {
 		events = fmt.Sprintf("events by p50 %s, max %s", short(f.GetEventP50().AsDuration()), short(f.GetEventMax().AsDuration()))
 	}
-	return append(lines, flow(width, "exact",
+	lines = append(lines, flow(width, "exact",
 		fmt.Sprintf("frames late by p50 %s, p99 %s, max %s", short(f.GetLatenessP50().AsDuration()), short(f.GetLatenessP99().AsDuration()), short(f.GetLatenessMax().AsDuration())),
 		events,
 		s.dim.Render(fmt.Sprintf("%s at %s", plural(int(f.GetWorkers()), "worker"), priority)),
 		s.dim.Render(fmt.Sprintf("plan %v ahead", st.GetPlanAhead().AsDuration().Truncate(time.Second))))...)
+	return append(lines, verdictLines(f, s, width)...)
+}
+
+var levelNames = map[pb.Verdict_Level]string{
+	pb.Verdict_LEVEL_FAITHFUL: "faithful", pb.Verdict_LEVEL_DEGRADED: "degraded", pb.Verdict_LEVEL_OVERLOADED: "overloaded",
+}
+
+func (s style) level(l pb.Verdict_Level) lipgloss.Style {
+	switch l {
+	case pb.Verdict_LEVEL_DEGRADED:
+		return s.warn
+	case pb.Verdict_LEVEL_OVERLOADED:
+		return s.bad
+	case pb.Verdict_LEVEL_UNSPECIFIED, pb.Verdict_LEVEL_FAITHFUL:
+	}
+	return s.good
+}
+
+// verdictLines say whether the emulation can be trusted, now and on the whole.
+func verdictLines(f *pb.Fidelity, s style, width int) []string {
+	v := f.GetVerdict()
+	if levelNames[v.GetLevel()] == "" {
+		return nil // no reading yet
+	}
+	parts := []string{s.level(v.GetLevel()).Render(levelNames[v.GetLevel()])}
+	if v.GetLevel() != pb.Verdict_LEVEL_FAITHFUL {
+		parts[0] += " since " + v.GetSince().AsTime().Local().Format(time.TimeOnly)
+		parts = append(parts, v.GetReasons()...)
+		for _, c := range v.GetCauses() {
+			parts = append(parts, s.dim.Render(c))
+		}
+	}
+	times := map[pb.Verdict_Level]time.Duration{
+		pb.Verdict_LEVEL_FAITHFUL:   f.GetTimeFaithful().AsDuration(),
+		pb.Verdict_LEVEL_DEGRADED:   f.GetTimeDegraded().AsDuration(),
+		pb.Verdict_LEVEL_OVERLOADED: f.GetTimeOverloaded().AsDuration(),
+	}
+	total := times[pb.Verdict_LEVEL_FAITHFUL] + times[pb.Verdict_LEVEL_DEGRADED] + times[pb.Verdict_LEVEL_OVERLOADED]
+	if f.GetWorst().GetLevel() > pb.Verdict_LEVEL_FAITHFUL && total > 0 {
+		shares := ""
+		for _, l := range []pb.Verdict_Level{pb.Verdict_LEVEL_FAITHFUL, pb.Verdict_LEVEL_DEGRADED, pb.Verdict_LEVEL_OVERLOADED} {
+			if times[l] > 0 {
+				shares += fmt.Sprintf(", %s %.0f %%", levelNames[l], 100*times[l].Seconds()/total.Seconds())
+			}
+		}
+		parts = append(parts, "of the run: "+strings.TrimPrefix(shares, ", "))
+	}
+	return flow(width, "verdict", parts...)
 }

@@ -89,6 +89,61 @@ func (Phase) EnumDescriptor() ([]byte, []int) {
 	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{0}
 }
 
+type Verdict_Level int32
+
+const (
+	Verdict_LEVEL_UNSPECIFIED Verdict_Level = 0
+	// Within the scenario's budget of lateness, and nothing lost unasked.
+	Verdict_LEVEL_FAITHFUL Verdict_Level = 1
+	// Later than the budget.
+	Verdict_LEVEL_DEGRADED Verdict_Level = 2
+	// What happened is not what the scenario says.
+	Verdict_LEVEL_OVERLOADED Verdict_Level = 3
+)
+
+// Enum value maps for Verdict_Level.
+var (
+	Verdict_Level_name = map[int32]string{
+		0: "LEVEL_UNSPECIFIED",
+		1: "LEVEL_FAITHFUL",
+		2: "LEVEL_DEGRADED",
+		3: "LEVEL_OVERLOADED",
+	}
+	Verdict_Level_value = map[string]int32{
+		"LEVEL_UNSPECIFIED": 0,
+		"LEVEL_FAITHFUL":    1,
+		"LEVEL_DEGRADED":    2,
+		"LEVEL_OVERLOADED":  3,
+	}
+)
+
+func (x Verdict_Level) Enum() *Verdict_Level {
+	p := new(Verdict_Level)
+	*p = x
+	return p
+}
+
+func (x Verdict_Level) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Verdict_Level) Descriptor() protoreflect.EnumDescriptor {
+	return file_orrery_v1alpha1_control_proto_enumTypes[1].Descriptor()
+}
+
+func (Verdict_Level) Type() protoreflect.EnumType {
+	return &file_orrery_v1alpha1_control_proto_enumTypes[1]
+}
+
+func (x Verdict_Level) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Verdict_Level.Descriptor instead.
+func (Verdict_Level) EnumDescriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{8, 0}
+}
+
 type GetStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -804,11 +859,21 @@ type Fidelity struct {
 	LatenessMax *durationpb.Duration   `protobuf:"bytes,3,opt,name=lateness_max,json=latenessMax,proto3" json:"lateness_max,omitempty"`
 	Deliveries  uint64                 `protobuf:"varint,4,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
 	// Carrier events: applied after their instant by.
-	EventP50      *durationpb.Duration `protobuf:"bytes,5,opt,name=event_p50,json=eventP50,proto3" json:"event_p50,omitempty"`
-	EventP99      *durationpb.Duration `protobuf:"bytes,6,opt,name=event_p99,json=eventP99,proto3" json:"event_p99,omitempty"`
-	EventMax      *durationpb.Duration `protobuf:"bytes,7,opt,name=event_max,json=eventMax,proto3" json:"event_max,omitempty"`
-	RealTime      bool                 `protobuf:"varint,8,opt,name=real_time,json=realTime,proto3" json:"real_time,omitempty"`
-	Workers       int32                `protobuf:"varint,9,opt,name=workers,proto3" json:"workers,omitempty"`
+	EventP50 *durationpb.Duration `protobuf:"bytes,5,opt,name=event_p50,json=eventP50,proto3" json:"event_p50,omitempty"`
+	EventP99 *durationpb.Duration `protobuf:"bytes,6,opt,name=event_p99,json=eventP99,proto3" json:"event_p99,omitempty"`
+	EventMax *durationpb.Duration `protobuf:"bytes,7,opt,name=event_max,json=eventMax,proto3" json:"event_max,omitempty"`
+	RealTime bool                 `protobuf:"varint,8,opt,name=real_time,json=realTime,proto3" json:"real_time,omitempty"`
+	Workers  int32                `protobuf:"varint,9,opt,name=workers,proto3" json:"workers,omitempty"`
+	// What that means for the last seconds.
+	Verdict *Verdict `protobuf:"bytes,10,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	// What it means for the run since its network converged (or, as long as it has
+	// not, since the start): the worst verdict, and the time in each level.
+	Worst          *Verdict             `protobuf:"bytes,11,opt,name=worst,proto3" json:"worst,omitempty"`
+	TimeFaithful   *durationpb.Duration `protobuf:"bytes,12,opt,name=time_faithful,json=timeFaithful,proto3" json:"time_faithful,omitempty"`
+	TimeDegraded   *durationpb.Duration `protobuf:"bytes,13,opt,name=time_degraded,json=timeDegraded,proto3" json:"time_degraded,omitempty"`
+	TimeOverloaded *durationpb.Duration `protobuf:"bytes,14,opt,name=time_overloaded,json=timeOverloaded,proto3" json:"time_overloaded,omitempty"`
+	// Frames that nodes had handed over and the emulator did not read in time.
+	UnreadFrames  uint64 `protobuf:"varint,15,opt,name=unread_frames,json=unreadFrames,proto3" json:"unread_frames,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -906,13 +971,126 @@ func (x *Fidelity) GetWorkers() int32 {
 	return 0
 }
 
+func (x *Fidelity) GetVerdict() *Verdict {
+	if x != nil {
+		return x.Verdict
+	}
+	return nil
+}
+
+func (x *Fidelity) GetWorst() *Verdict {
+	if x != nil {
+		return x.Worst
+	}
+	return nil
+}
+
+func (x *Fidelity) GetTimeFaithful() *durationpb.Duration {
+	if x != nil {
+		return x.TimeFaithful
+	}
+	return nil
+}
+
+func (x *Fidelity) GetTimeDegraded() *durationpb.Duration {
+	if x != nil {
+		return x.TimeDegraded
+	}
+	return nil
+}
+
+func (x *Fidelity) GetTimeOverloaded() *durationpb.Duration {
+	if x != nil {
+		return x.TimeOverloaded
+	}
+	return nil
+}
+
+func (x *Fidelity) GetUnreadFrames() uint64 {
+	if x != nil {
+		return x.UnreadFrames
+	}
+	return 0
+}
+
+// Verdict on an emulation: can it be trusted?
+type Verdict struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Level Verdict_Level          `protobuf:"varint,1,opt,name=level,proto3,enum=orrery.v1alpha1.Verdict_Level" json:"level,omitempty"`
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// Why, the gravest first; none if faithful.
+	Reasons []string `protobuf:"bytes,3,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// What the emulator knows of causes.
+	Causes        []string `protobuf:"bytes,4,rep,name=causes,proto3" json:"causes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Verdict) Reset() {
+	*x = Verdict{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Verdict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Verdict) ProtoMessage() {}
+
+func (x *Verdict) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
+func (*Verdict) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Verdict) GetLevel() Verdict_Level {
+	if x != nil {
+		return x.Level
+	}
+	return Verdict_LEVEL_UNSPECIFIED
+}
+
+func (x *Verdict) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Verdict) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *Verdict) GetCauses() []string {
+	if x != nil {
+		return x.Causes
+	}
+	return nil
+}
+
 // Event in the life of a run.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Scenario time of the event; of a topology event the exact instant of the plan.
 	At *durationpb.Duration `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
 	// Kind: link-up, link-down, process-up, process-failed, reachable, unreachable,
-	// converged, paused, resumed, speed, note.
+	// converged, paused, resumed, speed, fidelity, note.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Ports of a link as NODE:PORT, or nodes.
 	A             string                 `protobuf:"bytes,3,opt,name=a,proto3" json:"a,omitempty"`
@@ -926,7 +1104,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[8]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -938,7 +1116,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[8]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -951,7 +1129,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{8}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Event) GetAt() *durationpb.Duration {
@@ -1013,7 +1191,7 @@ type WatchEventsRequest struct {
 
 func (x *WatchEventsRequest) Reset() {
 	*x = WatchEventsRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[9]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1025,7 +1203,7 @@ func (x *WatchEventsRequest) String() string {
 func (*WatchEventsRequest) ProtoMessage() {}
 
 func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[9]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1038,7 +1216,7 @@ func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsRequest.ProtoReflect.Descriptor instead.
 func (*WatchEventsRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{9}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WatchEventsRequest) GetHistory() bool {
@@ -1057,7 +1235,7 @@ type WatchEventsResponse struct {
 
 func (x *WatchEventsResponse) Reset() {
 	*x = WatchEventsResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[10]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1247,7 @@ func (x *WatchEventsResponse) String() string {
 func (*WatchEventsResponse) ProtoMessage() {}
 
 func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[10]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1260,7 @@ func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsResponse.ProtoReflect.Descriptor instead.
 func (*WatchEventsResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{10}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WatchEventsResponse) GetEvent() *Event {
@@ -1102,7 +1280,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[11]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1114,7 +1292,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[11]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1127,7 +1305,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{11}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListNodesRequest) GetPattern() string {
@@ -1146,7 +1324,7 @@ type ListNodesResponse struct {
 
 func (x *ListNodesResponse) Reset() {
 	*x = ListNodesResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[12]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1158,7 +1336,7 @@ func (x *ListNodesResponse) String() string {
 func (*ListNodesResponse) ProtoMessage() {}
 
 func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[12]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1171,7 +1349,7 @@ func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{12}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListNodesResponse) GetNodes() []*Node {
@@ -1203,7 +1381,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[13]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +1393,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[13]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +1406,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{13}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Node) GetIndex() int32 {
@@ -1339,7 +1517,7 @@ type Port struct {
 
 func (x *Port) Reset() {
 	*x = Port{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[14]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1351,7 +1529,7 @@ func (x *Port) String() string {
 func (*Port) ProtoMessage() {}
 
 func (x *Port) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[14]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1364,7 +1542,7 @@ func (x *Port) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Port.ProtoReflect.Descriptor instead.
 func (*Port) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{14}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Port) GetName() string {
@@ -1432,7 +1610,7 @@ type Process struct {
 
 func (x *Process) Reset() {
 	*x = Process{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[15]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1622,7 @@ func (x *Process) String() string {
 func (*Process) ProtoMessage() {}
 
 func (x *Process) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[15]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1635,7 @@ func (x *Process) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Process.ProtoReflect.Descriptor instead.
 func (*Process) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{15}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Process) GetNode() string {
@@ -1525,7 +1703,7 @@ type ListLinksRequest struct {
 
 func (x *ListLinksRequest) Reset() {
 	*x = ListLinksRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[16]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1715,7 @@ func (x *ListLinksRequest) String() string {
 func (*ListLinksRequest) ProtoMessage() {}
 
 func (x *ListLinksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[16]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +1728,7 @@ func (x *ListLinksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLinksRequest.ProtoReflect.Descriptor instead.
 func (*ListLinksRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{16}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListLinksRequest) GetNode() string {
@@ -1569,7 +1747,7 @@ type ListLinksResponse struct {
 
 func (x *ListLinksResponse) Reset() {
 	*x = ListLinksResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[17]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +1759,7 @@ func (x *ListLinksResponse) String() string {
 func (*ListLinksResponse) ProtoMessage() {}
 
 func (x *ListLinksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[17]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1594,7 +1772,7 @@ func (x *ListLinksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLinksResponse.ProtoReflect.Descriptor instead.
 func (*ListLinksResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{17}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListLinksResponse) GetLinks() []*Link {
@@ -1623,7 +1801,7 @@ type Link struct {
 
 func (x *Link) Reset() {
 	*x = Link{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[18]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1635,7 +1813,7 @@ func (x *Link) String() string {
 func (*Link) ProtoMessage() {}
 
 func (x *Link) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[18]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +1826,7 @@ func (x *Link) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Link.ProtoReflect.Descriptor instead.
 func (*Link) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{18}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Link) GetA() string {
@@ -1719,7 +1897,7 @@ type ListContactsRequest struct {
 
 func (x *ListContactsRequest) Reset() {
 	*x = ListContactsRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[19]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1731,7 +1909,7 @@ func (x *ListContactsRequest) String() string {
 func (*ListContactsRequest) ProtoMessage() {}
 
 func (x *ListContactsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[19]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1744,7 +1922,7 @@ func (x *ListContactsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContactsRequest.ProtoReflect.Descriptor instead.
 func (*ListContactsRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{19}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListContactsRequest) GetFrom() *durationpb.Duration {
@@ -1777,7 +1955,7 @@ type ListContactsResponse struct {
 
 func (x *ListContactsResponse) Reset() {
 	*x = ListContactsResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[20]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +1967,7 @@ func (x *ListContactsResponse) String() string {
 func (*ListContactsResponse) ProtoMessage() {}
 
 func (x *ListContactsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[20]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +1980,7 @@ func (x *ListContactsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContactsResponse.ProtoReflect.Descriptor instead.
 func (*ListContactsResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{20}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListContactsResponse) GetContacts() []*Link {
@@ -1822,7 +2000,7 @@ type GetPathRequest struct {
 
 func (x *GetPathRequest) Reset() {
 	*x = GetPathRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[21]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +2012,7 @@ func (x *GetPathRequest) String() string {
 func (*GetPathRequest) ProtoMessage() {}
 
 func (x *GetPathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[21]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +2025,7 @@ func (x *GetPathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathRequest.ProtoReflect.Descriptor instead.
 func (*GetPathRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{21}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetPathRequest) GetFrom() string {
@@ -1875,7 +2053,7 @@ type GetPathResponse struct {
 
 func (x *GetPathResponse) Reset() {
 	*x = GetPathResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[22]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +2065,7 @@ func (x *GetPathResponse) String() string {
 func (*GetPathResponse) ProtoMessage() {}
 
 func (x *GetPathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[22]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +2078,7 @@ func (x *GetPathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathResponse.ProtoReflect.Descriptor instead.
 func (*GetPathResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{22}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetPathResponse) GetKernel() *Path {
@@ -1938,7 +2116,7 @@ type Path struct {
 
 func (x *Path) Reset() {
 	*x = Path{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[23]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1950,7 +2128,7 @@ func (x *Path) String() string {
 func (*Path) ProtoMessage() {}
 
 func (x *Path) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[23]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1963,7 +2141,7 @@ func (x *Path) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Path.ProtoReflect.Descriptor instead.
 func (*Path) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{23}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Path) GetHops() []*Hop {
@@ -2007,7 +2185,7 @@ type Hop struct {
 
 func (x *Hop) Reset() {
 	*x = Hop{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[24]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2019,7 +2197,7 @@ func (x *Hop) String() string {
 func (*Hop) ProtoMessage() {}
 
 func (x *Hop) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[24]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2032,7 +2210,7 @@ func (x *Hop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hop.ProtoReflect.Descriptor instead.
 func (*Hop) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{24}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Hop) GetNode() string {
@@ -2071,7 +2249,7 @@ type PingRequest struct {
 
 func (x *PingRequest) Reset() {
 	*x = PingRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[25]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2083,7 +2261,7 @@ func (x *PingRequest) String() string {
 func (*PingRequest) ProtoMessage() {}
 
 func (x *PingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[25]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2096,7 +2274,7 @@ func (x *PingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingRequest.ProtoReflect.Descriptor instead.
 func (*PingRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{25}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PingRequest) GetFrom() string {
@@ -2150,7 +2328,7 @@ type PingResponse struct {
 
 func (x *PingResponse) Reset() {
 	*x = PingResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[26]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2162,7 +2340,7 @@ func (x *PingResponse) String() string {
 func (*PingResponse) ProtoMessage() {}
 
 func (x *PingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[26]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2175,7 +2353,7 @@ func (x *PingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingResponse.ProtoReflect.Descriptor instead.
 func (*PingResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{26}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PingResponse) GetSequence() int32 {
@@ -2237,7 +2415,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[27]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2249,7 +2427,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[27]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2262,7 +2440,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{27}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExecRequest) GetNode() string {
@@ -2326,7 +2504,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[28]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2338,7 +2516,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[28]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2351,7 +2529,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{28}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecResponse) GetStdout() []byte {
@@ -2392,7 +2570,7 @@ type CaptureRequest struct {
 
 func (x *CaptureRequest) Reset() {
 	*x = CaptureRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[29]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2404,7 +2582,7 @@ func (x *CaptureRequest) String() string {
 func (*CaptureRequest) ProtoMessage() {}
 
 func (x *CaptureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[29]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2417,7 +2595,7 @@ func (x *CaptureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaptureRequest.ProtoReflect.Descriptor instead.
 func (*CaptureRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{29}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CaptureRequest) GetNode() string {
@@ -2443,7 +2621,7 @@ type CaptureResponse struct {
 
 func (x *CaptureResponse) Reset() {
 	*x = CaptureResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[30]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2455,7 +2633,7 @@ func (x *CaptureResponse) String() string {
 func (*CaptureResponse) ProtoMessage() {}
 
 func (x *CaptureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[30]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2468,7 +2646,7 @@ func (x *CaptureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaptureResponse.ProtoReflect.Descriptor instead.
 func (*CaptureResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{30}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CaptureResponse) GetData() []byte {
@@ -2486,7 +2664,7 @@ type PauseRequest struct {
 
 func (x *PauseRequest) Reset() {
 	*x = PauseRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[31]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2498,7 +2676,7 @@ func (x *PauseRequest) String() string {
 func (*PauseRequest) ProtoMessage() {}
 
 func (x *PauseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[31]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2511,7 +2689,7 @@ func (x *PauseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseRequest.ProtoReflect.Descriptor instead.
 func (*PauseRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{31}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{32}
 }
 
 type PauseResponse struct {
@@ -2522,7 +2700,7 @@ type PauseResponse struct {
 
 func (x *PauseResponse) Reset() {
 	*x = PauseResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[32]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +2712,7 @@ func (x *PauseResponse) String() string {
 func (*PauseResponse) ProtoMessage() {}
 
 func (x *PauseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[32]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +2725,7 @@ func (x *PauseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseResponse.ProtoReflect.Descriptor instead.
 func (*PauseResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{32}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{33}
 }
 
 type ResumeRequest struct {
@@ -2558,7 +2736,7 @@ type ResumeRequest struct {
 
 func (x *ResumeRequest) Reset() {
 	*x = ResumeRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[33]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2570,7 +2748,7 @@ func (x *ResumeRequest) String() string {
 func (*ResumeRequest) ProtoMessage() {}
 
 func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[33]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2583,7 +2761,7 @@ func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRequest.ProtoReflect.Descriptor instead.
 func (*ResumeRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{33}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{34}
 }
 
 type ResumeResponse struct {
@@ -2594,7 +2772,7 @@ type ResumeResponse struct {
 
 func (x *ResumeResponse) Reset() {
 	*x = ResumeResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[34]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2606,7 +2784,7 @@ func (x *ResumeResponse) String() string {
 func (*ResumeResponse) ProtoMessage() {}
 
 func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[34]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2619,7 +2797,7 @@ func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeResponse.ProtoReflect.Descriptor instead.
 func (*ResumeResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{34}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{35}
 }
 
 type SetSpeedRequest struct {
@@ -2631,7 +2809,7 @@ type SetSpeedRequest struct {
 
 func (x *SetSpeedRequest) Reset() {
 	*x = SetSpeedRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[35]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2643,7 +2821,7 @@ func (x *SetSpeedRequest) String() string {
 func (*SetSpeedRequest) ProtoMessage() {}
 
 func (x *SetSpeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[35]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2656,7 +2834,7 @@ func (x *SetSpeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSpeedRequest.ProtoReflect.Descriptor instead.
 func (*SetSpeedRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{35}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SetSpeedRequest) GetSpeed() float64 {
@@ -2674,7 +2852,7 @@ type SetSpeedResponse struct {
 
 func (x *SetSpeedResponse) Reset() {
 	*x = SetSpeedResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[36]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2686,7 +2864,7 @@ func (x *SetSpeedResponse) String() string {
 func (*SetSpeedResponse) ProtoMessage() {}
 
 func (x *SetSpeedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[36]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2699,7 +2877,7 @@ func (x *SetSpeedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSpeedResponse.ProtoReflect.Descriptor instead.
 func (*SetSpeedResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{36}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{37}
 }
 
 type StopRequest struct {
@@ -2710,7 +2888,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[37]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2722,7 +2900,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[37]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2735,7 +2913,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{37}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{38}
 }
 
 type StopResponse struct {
@@ -2746,7 +2924,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[38]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2758,7 +2936,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[38]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2771,7 +2949,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{38}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{39}
 }
 
 var File_orrery_v1alpha1_control_proto protoreflect.FileDescriptor
@@ -2854,7 +3032,7 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\vdrop_device\x18\t \x01(\x04R\n" +
 	"dropDevice\x12#\n" +
 	"\rdrop_overload\x18\n" +
-	" \x01(\x04R\fdropOverload\"\xc3\x03\n" +
+	" \x01(\x04R\fdropOverload\"\x90\x06\n" +
 	"\bFidelity\x12<\n" +
 	"\flateness_p50\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\vlatenessP50\x12<\n" +
 	"\flateness_p99\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vlatenessP99\x12<\n" +
@@ -2866,7 +3044,24 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\tevent_p99\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\beventP99\x126\n" +
 	"\tevent_max\x18\a \x01(\v2\x19.google.protobuf.DurationR\beventMax\x12\x1b\n" +
 	"\treal_time\x18\b \x01(\bR\brealTime\x12\x18\n" +
-	"\aworkers\x18\t \x01(\x05R\aworkers\"\xcb\x01\n" +
+	"\aworkers\x18\t \x01(\x05R\aworkers\x122\n" +
+	"\averdict\x18\n" +
+	" \x01(\v2\x18.orrery.v1alpha1.VerdictR\averdict\x12.\n" +
+	"\x05worst\x18\v \x01(\v2\x18.orrery.v1alpha1.VerdictR\x05worst\x12>\n" +
+	"\rtime_faithful\x18\f \x01(\v2\x19.google.protobuf.DurationR\ftimeFaithful\x12>\n" +
+	"\rtime_degraded\x18\r \x01(\v2\x19.google.protobuf.DurationR\ftimeDegraded\x12B\n" +
+	"\x0ftime_overloaded\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\x0etimeOverloaded\x12#\n" +
+	"\runread_frames\x18\x0f \x01(\x04R\funreadFrames\"\x81\x02\n" +
+	"\aVerdict\x124\n" +
+	"\x05level\x18\x01 \x01(\x0e2\x1e.orrery.v1alpha1.Verdict.LevelR\x05level\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x18\n" +
+	"\areasons\x18\x03 \x03(\tR\areasons\x12\x16\n" +
+	"\x06causes\x18\x04 \x03(\tR\x06causes\"\\\n" +
+	"\x05Level\x12\x15\n" +
+	"\x11LEVEL_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eLEVEL_FAITHFUL\x10\x01\x12\x12\n" +
+	"\x0eLEVEL_DEGRADED\x10\x02\x12\x14\n" +
+	"\x10LEVEL_OVERLOADED\x10\x03\"\xcb\x01\n" +
 	"\x05Event\x12)\n" +
 	"\x02at\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x02at\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\f\n" +
@@ -3026,137 +3221,146 @@ func file_orrery_v1alpha1_control_proto_rawDescGZIP() []byte {
 	return file_orrery_v1alpha1_control_proto_rawDescData
 }
 
-var file_orrery_v1alpha1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_orrery_v1alpha1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_orrery_v1alpha1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_orrery_v1alpha1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_orrery_v1alpha1_control_proto_goTypes = []any{
 	(Phase)(0),                    // 0: orrery.v1alpha1.Phase
-	(*GetStatusRequest)(nil),      // 1: orrery.v1alpha1.GetStatusRequest
-	(*GetStatusResponse)(nil),     // 2: orrery.v1alpha1.GetStatusResponse
-	(*WatchStatusRequest)(nil),    // 3: orrery.v1alpha1.WatchStatusRequest
-	(*WatchStatusResponse)(nil),   // 4: orrery.v1alpha1.WatchStatusResponse
-	(*Status)(nil),                // 5: orrery.v1alpha1.Status
-	(*Pair)(nil),                  // 6: orrery.v1alpha1.Pair
-	(*Counters)(nil),              // 7: orrery.v1alpha1.Counters
-	(*Fidelity)(nil),              // 8: orrery.v1alpha1.Fidelity
-	(*Event)(nil),                 // 9: orrery.v1alpha1.Event
-	(*WatchEventsRequest)(nil),    // 10: orrery.v1alpha1.WatchEventsRequest
-	(*WatchEventsResponse)(nil),   // 11: orrery.v1alpha1.WatchEventsResponse
-	(*ListNodesRequest)(nil),      // 12: orrery.v1alpha1.ListNodesRequest
-	(*ListNodesResponse)(nil),     // 13: orrery.v1alpha1.ListNodesResponse
-	(*Node)(nil),                  // 14: orrery.v1alpha1.Node
-	(*Port)(nil),                  // 15: orrery.v1alpha1.Port
-	(*Process)(nil),               // 16: orrery.v1alpha1.Process
-	(*ListLinksRequest)(nil),      // 17: orrery.v1alpha1.ListLinksRequest
-	(*ListLinksResponse)(nil),     // 18: orrery.v1alpha1.ListLinksResponse
-	(*Link)(nil),                  // 19: orrery.v1alpha1.Link
-	(*ListContactsRequest)(nil),   // 20: orrery.v1alpha1.ListContactsRequest
-	(*ListContactsResponse)(nil),  // 21: orrery.v1alpha1.ListContactsResponse
-	(*GetPathRequest)(nil),        // 22: orrery.v1alpha1.GetPathRequest
-	(*GetPathResponse)(nil),       // 23: orrery.v1alpha1.GetPathResponse
-	(*Path)(nil),                  // 24: orrery.v1alpha1.Path
-	(*Hop)(nil),                   // 25: orrery.v1alpha1.Hop
-	(*PingRequest)(nil),           // 26: orrery.v1alpha1.PingRequest
-	(*PingResponse)(nil),          // 27: orrery.v1alpha1.PingResponse
-	(*ExecRequest)(nil),           // 28: orrery.v1alpha1.ExecRequest
-	(*ExecResponse)(nil),          // 29: orrery.v1alpha1.ExecResponse
-	(*CaptureRequest)(nil),        // 30: orrery.v1alpha1.CaptureRequest
-	(*CaptureResponse)(nil),       // 31: orrery.v1alpha1.CaptureResponse
-	(*PauseRequest)(nil),          // 32: orrery.v1alpha1.PauseRequest
-	(*PauseResponse)(nil),         // 33: orrery.v1alpha1.PauseResponse
-	(*ResumeRequest)(nil),         // 34: orrery.v1alpha1.ResumeRequest
-	(*ResumeResponse)(nil),        // 35: orrery.v1alpha1.ResumeResponse
-	(*SetSpeedRequest)(nil),       // 36: orrery.v1alpha1.SetSpeedRequest
-	(*SetSpeedResponse)(nil),      // 37: orrery.v1alpha1.SetSpeedResponse
-	(*StopRequest)(nil),           // 38: orrery.v1alpha1.StopRequest
-	(*StopResponse)(nil),          // 39: orrery.v1alpha1.StopResponse
-	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 41: google.protobuf.Timestamp
+	(Verdict_Level)(0),            // 1: orrery.v1alpha1.Verdict.Level
+	(*GetStatusRequest)(nil),      // 2: orrery.v1alpha1.GetStatusRequest
+	(*GetStatusResponse)(nil),     // 3: orrery.v1alpha1.GetStatusResponse
+	(*WatchStatusRequest)(nil),    // 4: orrery.v1alpha1.WatchStatusRequest
+	(*WatchStatusResponse)(nil),   // 5: orrery.v1alpha1.WatchStatusResponse
+	(*Status)(nil),                // 6: orrery.v1alpha1.Status
+	(*Pair)(nil),                  // 7: orrery.v1alpha1.Pair
+	(*Counters)(nil),              // 8: orrery.v1alpha1.Counters
+	(*Fidelity)(nil),              // 9: orrery.v1alpha1.Fidelity
+	(*Verdict)(nil),               // 10: orrery.v1alpha1.Verdict
+	(*Event)(nil),                 // 11: orrery.v1alpha1.Event
+	(*WatchEventsRequest)(nil),    // 12: orrery.v1alpha1.WatchEventsRequest
+	(*WatchEventsResponse)(nil),   // 13: orrery.v1alpha1.WatchEventsResponse
+	(*ListNodesRequest)(nil),      // 14: orrery.v1alpha1.ListNodesRequest
+	(*ListNodesResponse)(nil),     // 15: orrery.v1alpha1.ListNodesResponse
+	(*Node)(nil),                  // 16: orrery.v1alpha1.Node
+	(*Port)(nil),                  // 17: orrery.v1alpha1.Port
+	(*Process)(nil),               // 18: orrery.v1alpha1.Process
+	(*ListLinksRequest)(nil),      // 19: orrery.v1alpha1.ListLinksRequest
+	(*ListLinksResponse)(nil),     // 20: orrery.v1alpha1.ListLinksResponse
+	(*Link)(nil),                  // 21: orrery.v1alpha1.Link
+	(*ListContactsRequest)(nil),   // 22: orrery.v1alpha1.ListContactsRequest
+	(*ListContactsResponse)(nil),  // 23: orrery.v1alpha1.ListContactsResponse
+	(*GetPathRequest)(nil),        // 24: orrery.v1alpha1.GetPathRequest
+	(*GetPathResponse)(nil),       // 25: orrery.v1alpha1.GetPathResponse
+	(*Path)(nil),                  // 26: orrery.v1alpha1.Path
+	(*Hop)(nil),                   // 27: orrery.v1alpha1.Hop
+	(*PingRequest)(nil),           // 28: orrery.v1alpha1.PingRequest
+	(*PingResponse)(nil),          // 29: orrery.v1alpha1.PingResponse
+	(*ExecRequest)(nil),           // 30: orrery.v1alpha1.ExecRequest
+	(*ExecResponse)(nil),          // 31: orrery.v1alpha1.ExecResponse
+	(*CaptureRequest)(nil),        // 32: orrery.v1alpha1.CaptureRequest
+	(*CaptureResponse)(nil),       // 33: orrery.v1alpha1.CaptureResponse
+	(*PauseRequest)(nil),          // 34: orrery.v1alpha1.PauseRequest
+	(*PauseResponse)(nil),         // 35: orrery.v1alpha1.PauseResponse
+	(*ResumeRequest)(nil),         // 36: orrery.v1alpha1.ResumeRequest
+	(*ResumeResponse)(nil),        // 37: orrery.v1alpha1.ResumeResponse
+	(*SetSpeedRequest)(nil),       // 38: orrery.v1alpha1.SetSpeedRequest
+	(*SetSpeedResponse)(nil),      // 39: orrery.v1alpha1.SetSpeedResponse
+	(*StopRequest)(nil),           // 40: orrery.v1alpha1.StopRequest
+	(*StopResponse)(nil),          // 41: orrery.v1alpha1.StopResponse
+	(*durationpb.Duration)(nil),   // 42: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 43: google.protobuf.Timestamp
 }
 var file_orrery_v1alpha1_control_proto_depIdxs = []int32{
-	5,  // 0: orrery.v1alpha1.GetStatusResponse.status:type_name -> orrery.v1alpha1.Status
-	40, // 1: orrery.v1alpha1.WatchStatusRequest.interval:type_name -> google.protobuf.Duration
-	5,  // 2: orrery.v1alpha1.WatchStatusResponse.status:type_name -> orrery.v1alpha1.Status
+	6,  // 0: orrery.v1alpha1.GetStatusResponse.status:type_name -> orrery.v1alpha1.Status
+	42, // 1: orrery.v1alpha1.WatchStatusRequest.interval:type_name -> google.protobuf.Duration
+	6,  // 2: orrery.v1alpha1.WatchStatusResponse.status:type_name -> orrery.v1alpha1.Status
 	0,  // 3: orrery.v1alpha1.Status.phase:type_name -> orrery.v1alpha1.Phase
-	41, // 4: orrery.v1alpha1.Status.epoch:type_name -> google.protobuf.Timestamp
-	40, // 5: orrery.v1alpha1.Status.scenario_time:type_name -> google.protobuf.Duration
-	40, // 6: orrery.v1alpha1.Status.duration:type_name -> google.protobuf.Duration
-	40, // 7: orrery.v1alpha1.Status.uptime:type_name -> google.protobuf.Duration
-	16, // 8: orrery.v1alpha1.Status.failed_processes:type_name -> orrery.v1alpha1.Process
-	9,  // 9: orrery.v1alpha1.Status.last_event:type_name -> orrery.v1alpha1.Event
-	9,  // 10: orrery.v1alpha1.Status.next_event:type_name -> orrery.v1alpha1.Event
-	6,  // 11: orrery.v1alpha1.Status.pairs:type_name -> orrery.v1alpha1.Pair
-	40, // 12: orrery.v1alpha1.Status.converged_after:type_name -> google.protobuf.Duration
-	7,  // 13: orrery.v1alpha1.Status.counters:type_name -> orrery.v1alpha1.Counters
-	8,  // 14: orrery.v1alpha1.Status.fidelity:type_name -> orrery.v1alpha1.Fidelity
-	40, // 15: orrery.v1alpha1.Status.plan_ahead:type_name -> google.protobuf.Duration
-	40, // 16: orrery.v1alpha1.Pair.measured_rtt:type_name -> google.protobuf.Duration
-	40, // 17: orrery.v1alpha1.Pair.geometric_rtt:type_name -> google.protobuf.Duration
-	40, // 18: orrery.v1alpha1.Pair.oracle_rtt:type_name -> google.protobuf.Duration
-	40, // 19: orrery.v1alpha1.Pair.since:type_name -> google.protobuf.Duration
-	40, // 20: orrery.v1alpha1.Fidelity.lateness_p50:type_name -> google.protobuf.Duration
-	40, // 21: orrery.v1alpha1.Fidelity.lateness_p99:type_name -> google.protobuf.Duration
-	40, // 22: orrery.v1alpha1.Fidelity.lateness_max:type_name -> google.protobuf.Duration
-	40, // 23: orrery.v1alpha1.Fidelity.event_p50:type_name -> google.protobuf.Duration
-	40, // 24: orrery.v1alpha1.Fidelity.event_p99:type_name -> google.protobuf.Duration
-	40, // 25: orrery.v1alpha1.Fidelity.event_max:type_name -> google.protobuf.Duration
-	40, // 26: orrery.v1alpha1.Event.at:type_name -> google.protobuf.Duration
-	41, // 27: orrery.v1alpha1.Event.host_time:type_name -> google.protobuf.Timestamp
-	9,  // 28: orrery.v1alpha1.WatchEventsResponse.event:type_name -> orrery.v1alpha1.Event
-	14, // 29: orrery.v1alpha1.ListNodesResponse.nodes:type_name -> orrery.v1alpha1.Node
-	15, // 30: orrery.v1alpha1.Node.ports:type_name -> orrery.v1alpha1.Port
-	16, // 31: orrery.v1alpha1.Node.processes:type_name -> orrery.v1alpha1.Process
-	40, // 32: orrery.v1alpha1.Port.delay:type_name -> google.protobuf.Duration
-	7,  // 33: orrery.v1alpha1.Port.counters:type_name -> orrery.v1alpha1.Counters
-	41, // 34: orrery.v1alpha1.Process.since:type_name -> google.protobuf.Timestamp
-	19, // 35: orrery.v1alpha1.ListLinksResponse.links:type_name -> orrery.v1alpha1.Link
-	40, // 36: orrery.v1alpha1.Link.start:type_name -> google.protobuf.Duration
-	40, // 37: orrery.v1alpha1.Link.end:type_name -> google.protobuf.Duration
-	40, // 38: orrery.v1alpha1.Link.delay:type_name -> google.protobuf.Duration
-	40, // 39: orrery.v1alpha1.ListContactsRequest.from:type_name -> google.protobuf.Duration
-	40, // 40: orrery.v1alpha1.ListContactsRequest.to:type_name -> google.protobuf.Duration
-	19, // 41: orrery.v1alpha1.ListContactsResponse.contacts:type_name -> orrery.v1alpha1.Link
-	24, // 42: orrery.v1alpha1.GetPathResponse.kernel:type_name -> orrery.v1alpha1.Path
-	24, // 43: orrery.v1alpha1.GetPathResponse.oracle:type_name -> orrery.v1alpha1.Path
-	40, // 44: orrery.v1alpha1.GetPathResponse.scenario_time:type_name -> google.protobuf.Duration
-	25, // 45: orrery.v1alpha1.Path.hops:type_name -> orrery.v1alpha1.Hop
-	40, // 46: orrery.v1alpha1.Path.delay:type_name -> google.protobuf.Duration
-	40, // 47: orrery.v1alpha1.Hop.delay:type_name -> google.protobuf.Duration
-	40, // 48: orrery.v1alpha1.PingRequest.interval:type_name -> google.protobuf.Duration
-	40, // 49: orrery.v1alpha1.PingResponse.measured_rtt:type_name -> google.protobuf.Duration
-	40, // 50: orrery.v1alpha1.PingResponse.geometric_rtt:type_name -> google.protobuf.Duration
-	1,  // 51: orrery.v1alpha1.ControlService.GetStatus:input_type -> orrery.v1alpha1.GetStatusRequest
-	3,  // 52: orrery.v1alpha1.ControlService.WatchStatus:input_type -> orrery.v1alpha1.WatchStatusRequest
-	10, // 53: orrery.v1alpha1.ControlService.WatchEvents:input_type -> orrery.v1alpha1.WatchEventsRequest
-	12, // 54: orrery.v1alpha1.ControlService.ListNodes:input_type -> orrery.v1alpha1.ListNodesRequest
-	17, // 55: orrery.v1alpha1.ControlService.ListLinks:input_type -> orrery.v1alpha1.ListLinksRequest
-	20, // 56: orrery.v1alpha1.ControlService.ListContacts:input_type -> orrery.v1alpha1.ListContactsRequest
-	22, // 57: orrery.v1alpha1.ControlService.GetPath:input_type -> orrery.v1alpha1.GetPathRequest
-	26, // 58: orrery.v1alpha1.ControlService.Ping:input_type -> orrery.v1alpha1.PingRequest
-	28, // 59: orrery.v1alpha1.ControlService.Exec:input_type -> orrery.v1alpha1.ExecRequest
-	30, // 60: orrery.v1alpha1.ControlService.Capture:input_type -> orrery.v1alpha1.CaptureRequest
-	32, // 61: orrery.v1alpha1.ControlService.Pause:input_type -> orrery.v1alpha1.PauseRequest
-	34, // 62: orrery.v1alpha1.ControlService.Resume:input_type -> orrery.v1alpha1.ResumeRequest
-	36, // 63: orrery.v1alpha1.ControlService.SetSpeed:input_type -> orrery.v1alpha1.SetSpeedRequest
-	38, // 64: orrery.v1alpha1.ControlService.Stop:input_type -> orrery.v1alpha1.StopRequest
-	2,  // 65: orrery.v1alpha1.ControlService.GetStatus:output_type -> orrery.v1alpha1.GetStatusResponse
-	4,  // 66: orrery.v1alpha1.ControlService.WatchStatus:output_type -> orrery.v1alpha1.WatchStatusResponse
-	11, // 67: orrery.v1alpha1.ControlService.WatchEvents:output_type -> orrery.v1alpha1.WatchEventsResponse
-	13, // 68: orrery.v1alpha1.ControlService.ListNodes:output_type -> orrery.v1alpha1.ListNodesResponse
-	18, // 69: orrery.v1alpha1.ControlService.ListLinks:output_type -> orrery.v1alpha1.ListLinksResponse
-	21, // 70: orrery.v1alpha1.ControlService.ListContacts:output_type -> orrery.v1alpha1.ListContactsResponse
-	23, // 71: orrery.v1alpha1.ControlService.GetPath:output_type -> orrery.v1alpha1.GetPathResponse
-	27, // 72: orrery.v1alpha1.ControlService.Ping:output_type -> orrery.v1alpha1.PingResponse
-	29, // 73: orrery.v1alpha1.ControlService.Exec:output_type -> orrery.v1alpha1.ExecResponse
-	31, // 74: orrery.v1alpha1.ControlService.Capture:output_type -> orrery.v1alpha1.CaptureResponse
-	33, // 75: orrery.v1alpha1.ControlService.Pause:output_type -> orrery.v1alpha1.PauseResponse
-	35, // 76: orrery.v1alpha1.ControlService.Resume:output_type -> orrery.v1alpha1.ResumeResponse
-	37, // 77: orrery.v1alpha1.ControlService.SetSpeed:output_type -> orrery.v1alpha1.SetSpeedResponse
-	39, // 78: orrery.v1alpha1.ControlService.Stop:output_type -> orrery.v1alpha1.StopResponse
-	65, // [65:79] is the sub-list for method output_type
-	51, // [51:65] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	43, // 4: orrery.v1alpha1.Status.epoch:type_name -> google.protobuf.Timestamp
+	42, // 5: orrery.v1alpha1.Status.scenario_time:type_name -> google.protobuf.Duration
+	42, // 6: orrery.v1alpha1.Status.duration:type_name -> google.protobuf.Duration
+	42, // 7: orrery.v1alpha1.Status.uptime:type_name -> google.protobuf.Duration
+	18, // 8: orrery.v1alpha1.Status.failed_processes:type_name -> orrery.v1alpha1.Process
+	11, // 9: orrery.v1alpha1.Status.last_event:type_name -> orrery.v1alpha1.Event
+	11, // 10: orrery.v1alpha1.Status.next_event:type_name -> orrery.v1alpha1.Event
+	7,  // 11: orrery.v1alpha1.Status.pairs:type_name -> orrery.v1alpha1.Pair
+	42, // 12: orrery.v1alpha1.Status.converged_after:type_name -> google.protobuf.Duration
+	8,  // 13: orrery.v1alpha1.Status.counters:type_name -> orrery.v1alpha1.Counters
+	9,  // 14: orrery.v1alpha1.Status.fidelity:type_name -> orrery.v1alpha1.Fidelity
+	42, // 15: orrery.v1alpha1.Status.plan_ahead:type_name -> google.protobuf.Duration
+	42, // 16: orrery.v1alpha1.Pair.measured_rtt:type_name -> google.protobuf.Duration
+	42, // 17: orrery.v1alpha1.Pair.geometric_rtt:type_name -> google.protobuf.Duration
+	42, // 18: orrery.v1alpha1.Pair.oracle_rtt:type_name -> google.protobuf.Duration
+	42, // 19: orrery.v1alpha1.Pair.since:type_name -> google.protobuf.Duration
+	42, // 20: orrery.v1alpha1.Fidelity.lateness_p50:type_name -> google.protobuf.Duration
+	42, // 21: orrery.v1alpha1.Fidelity.lateness_p99:type_name -> google.protobuf.Duration
+	42, // 22: orrery.v1alpha1.Fidelity.lateness_max:type_name -> google.protobuf.Duration
+	42, // 23: orrery.v1alpha1.Fidelity.event_p50:type_name -> google.protobuf.Duration
+	42, // 24: orrery.v1alpha1.Fidelity.event_p99:type_name -> google.protobuf.Duration
+	42, // 25: orrery.v1alpha1.Fidelity.event_max:type_name -> google.protobuf.Duration
+	10, // 26: orrery.v1alpha1.Fidelity.verdict:type_name -> orrery.v1alpha1.Verdict
+	10, // 27: orrery.v1alpha1.Fidelity.worst:type_name -> orrery.v1alpha1.Verdict
+	42, // 28: orrery.v1alpha1.Fidelity.time_faithful:type_name -> google.protobuf.Duration
+	42, // 29: orrery.v1alpha1.Fidelity.time_degraded:type_name -> google.protobuf.Duration
+	42, // 30: orrery.v1alpha1.Fidelity.time_overloaded:type_name -> google.protobuf.Duration
+	1,  // 31: orrery.v1alpha1.Verdict.level:type_name -> orrery.v1alpha1.Verdict.Level
+	43, // 32: orrery.v1alpha1.Verdict.since:type_name -> google.protobuf.Timestamp
+	42, // 33: orrery.v1alpha1.Event.at:type_name -> google.protobuf.Duration
+	43, // 34: orrery.v1alpha1.Event.host_time:type_name -> google.protobuf.Timestamp
+	11, // 35: orrery.v1alpha1.WatchEventsResponse.event:type_name -> orrery.v1alpha1.Event
+	16, // 36: orrery.v1alpha1.ListNodesResponse.nodes:type_name -> orrery.v1alpha1.Node
+	17, // 37: orrery.v1alpha1.Node.ports:type_name -> orrery.v1alpha1.Port
+	18, // 38: orrery.v1alpha1.Node.processes:type_name -> orrery.v1alpha1.Process
+	42, // 39: orrery.v1alpha1.Port.delay:type_name -> google.protobuf.Duration
+	8,  // 40: orrery.v1alpha1.Port.counters:type_name -> orrery.v1alpha1.Counters
+	43, // 41: orrery.v1alpha1.Process.since:type_name -> google.protobuf.Timestamp
+	21, // 42: orrery.v1alpha1.ListLinksResponse.links:type_name -> orrery.v1alpha1.Link
+	42, // 43: orrery.v1alpha1.Link.start:type_name -> google.protobuf.Duration
+	42, // 44: orrery.v1alpha1.Link.end:type_name -> google.protobuf.Duration
+	42, // 45: orrery.v1alpha1.Link.delay:type_name -> google.protobuf.Duration
+	42, // 46: orrery.v1alpha1.ListContactsRequest.from:type_name -> google.protobuf.Duration
+	42, // 47: orrery.v1alpha1.ListContactsRequest.to:type_name -> google.protobuf.Duration
+	21, // 48: orrery.v1alpha1.ListContactsResponse.contacts:type_name -> orrery.v1alpha1.Link
+	26, // 49: orrery.v1alpha1.GetPathResponse.kernel:type_name -> orrery.v1alpha1.Path
+	26, // 50: orrery.v1alpha1.GetPathResponse.oracle:type_name -> orrery.v1alpha1.Path
+	42, // 51: orrery.v1alpha1.GetPathResponse.scenario_time:type_name -> google.protobuf.Duration
+	27, // 52: orrery.v1alpha1.Path.hops:type_name -> orrery.v1alpha1.Hop
+	42, // 53: orrery.v1alpha1.Path.delay:type_name -> google.protobuf.Duration
+	42, // 54: orrery.v1alpha1.Hop.delay:type_name -> google.protobuf.Duration
+	42, // 55: orrery.v1alpha1.PingRequest.interval:type_name -> google.protobuf.Duration
+	42, // 56: orrery.v1alpha1.PingResponse.measured_rtt:type_name -> google.protobuf.Duration
+	42, // 57: orrery.v1alpha1.PingResponse.geometric_rtt:type_name -> google.protobuf.Duration
+	2,  // 58: orrery.v1alpha1.ControlService.GetStatus:input_type -> orrery.v1alpha1.GetStatusRequest
+	4,  // 59: orrery.v1alpha1.ControlService.WatchStatus:input_type -> orrery.v1alpha1.WatchStatusRequest
+	12, // 60: orrery.v1alpha1.ControlService.WatchEvents:input_type -> orrery.v1alpha1.WatchEventsRequest
+	14, // 61: orrery.v1alpha1.ControlService.ListNodes:input_type -> orrery.v1alpha1.ListNodesRequest
+	19, // 62: orrery.v1alpha1.ControlService.ListLinks:input_type -> orrery.v1alpha1.ListLinksRequest
+	22, // 63: orrery.v1alpha1.ControlService.ListContacts:input_type -> orrery.v1alpha1.ListContactsRequest
+	24, // 64: orrery.v1alpha1.ControlService.GetPath:input_type -> orrery.v1alpha1.GetPathRequest
+	28, // 65: orrery.v1alpha1.ControlService.Ping:input_type -> orrery.v1alpha1.PingRequest
+	30, // 66: orrery.v1alpha1.ControlService.Exec:input_type -> orrery.v1alpha1.ExecRequest
+	32, // 67: orrery.v1alpha1.ControlService.Capture:input_type -> orrery.v1alpha1.CaptureRequest
+	34, // 68: orrery.v1alpha1.ControlService.Pause:input_type -> orrery.v1alpha1.PauseRequest
+	36, // 69: orrery.v1alpha1.ControlService.Resume:input_type -> orrery.v1alpha1.ResumeRequest
+	38, // 70: orrery.v1alpha1.ControlService.SetSpeed:input_type -> orrery.v1alpha1.SetSpeedRequest
+	40, // 71: orrery.v1alpha1.ControlService.Stop:input_type -> orrery.v1alpha1.StopRequest
+	3,  // 72: orrery.v1alpha1.ControlService.GetStatus:output_type -> orrery.v1alpha1.GetStatusResponse
+	5,  // 73: orrery.v1alpha1.ControlService.WatchStatus:output_type -> orrery.v1alpha1.WatchStatusResponse
+	13, // 74: orrery.v1alpha1.ControlService.WatchEvents:output_type -> orrery.v1alpha1.WatchEventsResponse
+	15, // 75: orrery.v1alpha1.ControlService.ListNodes:output_type -> orrery.v1alpha1.ListNodesResponse
+	20, // 76: orrery.v1alpha1.ControlService.ListLinks:output_type -> orrery.v1alpha1.ListLinksResponse
+	23, // 77: orrery.v1alpha1.ControlService.ListContacts:output_type -> orrery.v1alpha1.ListContactsResponse
+	25, // 78: orrery.v1alpha1.ControlService.GetPath:output_type -> orrery.v1alpha1.GetPathResponse
+	29, // 79: orrery.v1alpha1.ControlService.Ping:output_type -> orrery.v1alpha1.PingResponse
+	31, // 80: orrery.v1alpha1.ControlService.Exec:output_type -> orrery.v1alpha1.ExecResponse
+	33, // 81: orrery.v1alpha1.ControlService.Capture:output_type -> orrery.v1alpha1.CaptureResponse
+	35, // 82: orrery.v1alpha1.ControlService.Pause:output_type -> orrery.v1alpha1.PauseResponse
+	37, // 83: orrery.v1alpha1.ControlService.Resume:output_type -> orrery.v1alpha1.ResumeResponse
+	39, // 84: orrery.v1alpha1.ControlService.SetSpeed:output_type -> orrery.v1alpha1.SetSpeedResponse
+	41, // 85: orrery.v1alpha1.ControlService.Stop:output_type -> orrery.v1alpha1.StopResponse
+	72, // [72:86] is the sub-list for method output_type
+	58, // [58:72] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_orrery_v1alpha1_control_proto_init() }
@@ -3169,8 +3373,8 @@ func file_orrery_v1alpha1_control_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_orrery_v1alpha1_control_proto_rawDesc), len(file_orrery_v1alpha1_control_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   39,
+			NumEnums:      2,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
