@@ -49,6 +49,7 @@ type Engine struct {
 	timeline   *clock.Timeline
 	ports      []*port
 	workers    []*worker
+	ledger     *ledger
 	superFrame time.Duration
 	control    control
 	announcer  announcer
@@ -97,7 +98,7 @@ func build(c Config) (*Engine, error) {
 	if c.SuperFrame == 0 {
 		c.SuperFrame = defaultSuperFrame
 	}
-	e := &Engine{timeline: c.Timeline, superFrame: c.SuperFrame}
+	e := &Engine{timeline: c.Timeline, superFrame: c.SuperFrame, ledger: newLedger(len(c.Ports), c.Workers)}
 	e.control.cond.L = &e.control.mu
 	nodes := make(map[int]*transit)
 	for i, p := range c.Ports {
@@ -105,6 +106,7 @@ func build(c Config) (*Engine, error) {
 			return nil, fmt.Errorf("fabric: port %d (%s) has no device", i, p.Name)
 		}
 		q := newPort(PortID(i), p, c.Seed)
+		q.account = &e.ledger.ports[i]
 		var err error
 		if q.guard, err = newGuard(p.Origin); err != nil {
 			return nil, fmt.Errorf("fabric: port %d (%s): %w", i, p.Name, err)
@@ -118,7 +120,7 @@ func build(c Config) (*Engine, error) {
 		e.ports = append(e.ports, q)
 	}
 	for i := range c.Workers {
-		w, err := newWorker(e, c.Memory/c.Workers)
+		w, err := newWorker(e, i, c.Memory/c.Workers)
 		if err != nil {
 			e.abandon()
 			return nil, fmt.Errorf("fabric: worker %d: %w", i, err)
@@ -173,36 +175,10 @@ func (e *Engine) SetCarriers(carriers ...Carrier) error {
 
 // Counters of a port. A frame is what the node's kernel handed over or took:
 // a super-frame counts once.
-func (e *Engine) Counters(id PortID) Counters {
-	p := e.ports[id]
-	c := Counters{
-		SentFrames:   p.sentFrames.Load(),
-		SentBytes:    p.sentBytes.Load(),
-		DropNoLink:   p.dropNoLink.Load(),
-		DropQueue:    p.dropQueue.Load(),
-		DropLoss:     p.dropLoss.Load(),
-		DropInFlight: p.dropInFlight.Load(),
-		DropDevice:   p.dropDevice.Load(),
-		DropOverload: p.dropOverload.Load(),
-		Forged:       p.forged.Load(),
-		DropForged:   p.dropForged.Load(),
-	}
-	for _, w := range e.workers {
-		c.ReceivedFrames += w.delivered[id].frames.Load()
-		c.ReceivedBytes += w.delivered[id].bytes.Load()
-	}
-	return c
-}
+func (e *Engine) Counters(id PortID) Counters { return e.ledger.counters(id) }
 
 // Fidelity says how truthfully frames were carried so far.
-func (e *Engine) Fidelity() Fidelity {
-	f := Fidelity{RealTime: true, Workers: len(e.workers)}
-	for _, w := range e.workers {
-		f.Lateness.Merge(w.lateness.snapshot())
-		f.RealTime = f.RealTime && w.realTime.Load()
-	}
-	return f
-}
+func (e *Engine) Fidelity() Fidelity { return e.ledger.fidelity() }
 
 // Close stops carrying, ends captures and closes the ports' files, which does
 // not destroy the devices. Closing twice does nothing twice.

@@ -42,15 +42,11 @@ type port struct {
 	_ [64]byte // what Set writes is not on the worker's lines
 
 	// Of the worker alone:
-	dir    direction
-	flight ring
-	place  int // in the worker's queue, -1 if nothing is under way
-	dead   bool
-
-	// Written by the worker alone:
-	sentFrames, sentBytes                                                   atomic.Uint64
-	dropNoLink, dropQueue, dropLoss, dropInFlight, dropDevice, dropOverload atomic.Uint64
-	forged, dropForged                                                      atomic.Uint64
+	account *portAccount
+	dir     direction
+	flight  ring
+	place   int // in the worker's queue, -1 if nothing is under way
+	dead    bool
 
 	_ [64]byte
 

@@ -5,7 +5,6 @@ package fabric
 import (
 	"fmt"
 	"runtime"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -49,16 +48,11 @@ type worker struct {
 	woken      int64 // ns that the frames read now have waited for the worker to wake
 	idle       int64 // host instant at which the worker last had nothing to do
 
-	_         [64]byte
-	realTime  atomic.Bool
-	lateness  recorder
+	account   *workerAccount
 	delivered []delivered // by peer
 }
 
-// delivered counts what one worker delivered to a port.
-type delivered struct{ frames, bytes atomic.Uint64 }
-
-func newWorker(e *Engine, memory int) (*worker, error) {
+func newWorker(e *Engine, number, memory int) (*worker, error) {
 	w := &worker{
 		engine:   e,
 		timeline: e.timeline,
@@ -67,7 +61,8 @@ func newWorker(e *Engine, memory int) (*worker, error) {
 		// Chunks of 1 MiB and 4 MiB.
 		small:     newPool(smallSize, 9, memory/2),
 		large:     newPool(largeSize, 6, memory/2),
-		delivered: make([]delivered, len(e.ports)),
+		account:   e.ledger.workers[number],
+		delivered: e.ledger.delivered[number],
 	}
 	var err error
 	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
@@ -125,7 +120,7 @@ func (w *worker) close() error {
 // changes, ends with it.
 func (w *worker) run(ready chan<- struct{}, realTime bool) {
 	runtime.LockOSThread()
-	w.realTime.Store(prioritise(realTime))
+	w.account.realTime.Store(prioritise(realTime))
 	close(ready)
 	w.idle = w.timeline.Monotonic()
 	w.ahead = ahead{lead: leadStart, credit: creditMax, at: w.idle}
@@ -167,8 +162,8 @@ func (w *worker) receive(p *port, now int64) int64 {
 		}
 	}
 	if frames > 0 {
-		p.sentFrames.Add(frames)
-		p.sentBytes.Add(bytes)
+		p.account.sentFrames.Add(frames)
+		p.account.sentBytes.Add(bytes)
 	}
 	return now
 }
@@ -185,15 +180,15 @@ func (w *worker) carry(p *port, now int64, size int) {
 		c.record(outbound, now, w.small.at(w.head), w.large.at(w.tail), size)
 	}
 	if p.guard != nil && p.guard.forged(w.small.at(w.head)[tap.HeaderLen:min(size, smallSize)]) {
-		p.forged.Add(1)
+		p.account.forged.Add(1)
 		if p.guard.drop {
-			p.dropForged.Add(1)
+			p.account.dropForged.Add(1)
 			return
 		}
 	}
 	wire := p.wire.Load()
 	if wire == nil {
-		p.dropNoLink.Add(1)
+		p.account.dropNoLink.Add(1)
 		return
 	}
 	d := &p.dir
@@ -213,13 +208,13 @@ func (w *worker) carry(p *port, now int64, size int) {
 	arrival, v := d.decide(w.timeline, sent, wireSize(w.small.at(w.head), size))
 	switch v {
 	case dropNoLink:
-		p.dropNoLink.Add(1)
+		p.account.dropNoLink.Add(1)
 		return
 	case dropQueue:
-		p.dropQueue.Add(1)
+		p.account.dropQueue.Add(1)
 		return
 	case dropLoss:
-		p.dropLoss.Add(1)
+		p.account.dropLoss.Add(1)
 		return
 	}
 	f := frame{arrival: arrival, head: w.head, tail: none, size: int32(size), peer: wire.Peer}
@@ -238,7 +233,7 @@ func (w *worker) carry(p *port, now int64, size int) {
 		}
 	}
 	if head == none {
-		p.dropOverload.Add(1)
+		p.account.dropOverload.Add(1)
 		return
 	}
 	w.head = head
@@ -266,7 +261,7 @@ func (w *worker) deliver(now int64) int64 {
 		if wire := p.wire.Load(); p.dir.covers(w.timeline, wire, f.arrival) {
 			now = w.hand(p, f, now)
 		} else {
-			p.dropInFlight.Add(1)
+			p.account.dropInFlight.Add(1)
 		}
 		w.release(p)
 		w.due.fix(p)
@@ -279,7 +274,7 @@ func (w *worker) lose(p *port) {
 	if p.flight.len() == 0 {
 		return
 	}
-	p.dropInFlight.Add(uint64(p.flight.len()))
+	p.account.dropInFlight.Add(uint64(p.flight.len()))
 	for p.flight.len() > 0 {
 		w.release(p)
 	}
@@ -310,10 +305,10 @@ func (w *worker) hand(p *port, f *frame, now int64) int64 {
 		n, _, errno = unix.RawSyscall(unix.SYS_WRITEV, uintptr(peer.fd), uintptr(unsafe.Pointer(&w.out[0])), 2)
 	}
 	if errno != 0 || n != uintptr(f.size) {
-		p.dropDevice.Add(1)
+		p.account.dropDevice.Add(1)
 		return w.timeline.Monotonic()
 	}
-	w.lateness.record(now - f.arrival)
+	w.account.lateness.record(now - f.arrival)
 	to := &w.delivered[f.peer]
 	to.frames.Add(1)
 	to.bytes.Add(uint64(f.size) - tap.HeaderLen)
@@ -347,7 +342,7 @@ func (w *worker) wait() int {
 	}
 	if now-w.idle > int64(busyLimit) {
 		if n := w.poll(0); n > 0 || due == now {
-			if w.realTime.Load() {
+			if w.account.realTime.Load() {
 				w.nap()
 			}
 			w.idle = w.timeline.Monotonic()

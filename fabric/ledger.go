@@ -1,0 +1,98 @@
+//go:build linux
+
+package fabric
+
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+// ledger is all that workers count, in one piece of memory without pointers: it
+// may be shared with another process, and outlives the engine that writes it.
+type ledger struct {
+	// ports by PortID; each is written by the worker of the port alone.
+	ports []portAccount
+	// workers by number; each is written by that worker alone.
+	workers []*workerAccount
+	// delivered by worker and peer.
+	delivered [][]delivered
+}
+
+// portAccount is what became of frames that a port's node sent. It fills lines of
+// the cache.
+type portAccount struct {
+	sentFrames, sentBytes                                                   atomic.Uint64
+	dropNoLink, dropQueue, dropLoss, dropInFlight, dropDevice, dropOverload atomic.Uint64
+	forged, dropForged                                                      atomic.Uint64
+	_                                                                       [6]uint64
+}
+
+// workerAccount is what a worker tells of itself.
+type workerAccount struct {
+	realTime atomic.Bool
+	lateness recorder
+	_        [64]byte
+}
+
+// delivered counts what one worker delivered to a port.
+type delivered struct{ frames, bytes atomic.Uint64 }
+
+const (
+	portAccountSize   = int(unsafe.Sizeof(portAccount{}))
+	workerAccountSize = (int(unsafe.Sizeof(workerAccount{})) + 63) &^ 63
+	deliveredSize     = int(unsafe.Sizeof(delivered{}))
+)
+
+func ledgerSize(ports, workers int) int {
+	return ports*portAccountSize + workers*(workerAccountSize+ports*deliveredSize)
+}
+
+// newLedger makes a ledger of this process alone.
+func newLedger(ports, workers int) *ledger {
+	words := make([]uint64, ledgerSize(ports, workers)/8+1)
+	return layLedger(unsafe.Pointer(&words[0]), ports, workers)
+}
+
+func layLedger(at unsafe.Pointer, ports, workers int) *ledger {
+	l := &ledger{ports: unsafe.Slice((*portAccount)(at), ports)}
+	at = unsafe.Add(at, ports*portAccountSize)
+	for range workers {
+		l.workers = append(l.workers, (*workerAccount)(at))
+		at = unsafe.Add(at, workerAccountSize)
+		l.delivered = append(l.delivered, unsafe.Slice((*delivered)(at), ports))
+		at = unsafe.Add(at, ports*deliveredSize)
+	}
+	return l
+}
+
+// counters of a port. A frame is what the node's kernel handed over or took: a
+// super-frame counts once.
+func (l *ledger) counters(id PortID) Counters {
+	p := &l.ports[id]
+	c := Counters{
+		SentFrames:   p.sentFrames.Load(),
+		SentBytes:    p.sentBytes.Load(),
+		DropNoLink:   p.dropNoLink.Load(),
+		DropQueue:    p.dropQueue.Load(),
+		DropLoss:     p.dropLoss.Load(),
+		DropInFlight: p.dropInFlight.Load(),
+		DropDevice:   p.dropDevice.Load(),
+		DropOverload: p.dropOverload.Load(),
+		Forged:       p.forged.Load(),
+		DropForged:   p.dropForged.Load(),
+	}
+	for _, d := range l.delivered {
+		c.ReceivedFrames += d[id].frames.Load()
+		c.ReceivedBytes += d[id].bytes.Load()
+	}
+	return c
+}
+
+func (l *ledger) fidelity() Fidelity {
+	f := Fidelity{RealTime: true, Workers: len(l.workers)}
+	for _, w := range l.workers {
+		f.Lateness.Merge(w.lateness.snapshot())
+		f.RealTime = f.RealTime && w.realTime.Load()
+	}
+	return f
+}
