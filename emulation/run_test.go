@@ -314,3 +314,18 @@ func TestPingsAreSentInTimeAndReportedInOrder(t *testing.T) {
 		t.Fatalf("got %v, want %v", err, stop)
 	}
 }
+
+func TestARunWithoutProbesSendsNothing(t *testing.T) {
+	r, _, source := startRun(t, strings.Replace(smallSky, "spec:\n", "spec:\n  probes: none\n", 1), func(c *Config) {
+		c.Echo = func(name string) (Echo, error) {
+			t.Errorf("node %s opens a socket for probes", name)
+			return echoDouble{}, nil
+		}
+	})
+	source.Advance(time.Minute)
+	<-r.Converged() // nothing to wait for
+	if pairs := r.Status().Pairs; len(pairs) > 0 {
+		t.Errorf("%d pairs are probed", len(pairs))
+	}
+	eventually(t, "routes without probes", func() bool { return follows(r, time.Second) })
+}

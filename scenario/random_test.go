@@ -71,6 +71,7 @@ func (d drawn) scenario() *Scenario {
 		}
 		spec.GroundLinks = append(spec.GroundLinks, g)
 	}
+	spec.Probes = d.of("probes", "", "stations", "none")
 	spec.Network = Network{IPv4: true, MTU: d.count("mtu", 1280, 9000)}
 	for range d.count("routing", 0, 3) {
 		spec.Routing = append(spec.Routing, d.routing())

@@ -60,6 +60,10 @@ type Spec struct {
 	GroundLinks []GroundLink `json:"groundLinks,omitempty"`
 	// Fidelity is how exact the emulation must be to be trusted.
 	Fidelity Fidelity `json:"fidelity,omitzero"`
+	// Probes are echo requests by which the emulator watches the network: between
+	// all pairs of stations, all the time, or none. They are traffic as any other,
+	// and without them nobody sees which stations reach each other.
+	Probes string `json:"probes,omitempty" default:"stations" enum:"stations,none"`
 	// Network holds addressing and interface settings for all nodes.
 	Network Network `json:"network,omitzero"`
 	// Routing says which nodes run which protocol; a node takes the first
