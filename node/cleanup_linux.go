@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -175,10 +176,13 @@ func endProcesses(spaces string, recorded []processID, grace time.Duration) erro
 		if late && time.Now().After(deadline.Add(10*time.Second)) {
 			return fmt.Errorf("node: %d processes, among them %d, do not end even when killed; they may be stuck in the kernel", len(living), living[0].PID)
 		}
+		// What keeps private views ends after all that is in them.
+		last := !slices.ContainsFunc(living, func(p processID) bool { return !keeper(p.PID) })
 		for _, p := range living {
 			switch {
-			case late:
+			case late, last:
 				_ = unix.Kill(p.PID, unix.SIGKILL)
+			case keeper(p.PID):
 			case !asked[p]:
 				asked[p] = true
 				_ = unix.Kill(p.PID, unix.SIGTERM)

@@ -37,6 +37,9 @@ func emulate(dir string) {
 		if err == nil {
 			err = l.Start(ctx, fmt.Sprintf("n%d", i), Process{Name: "p", Argv: []string{"sh", "-c", script}})
 		}
+		if err == nil {
+			err = l.Start(ctx, fmt.Sprintf("n%d", i), Process{Name: "private", Argv: []string{"sh", "-c", script}, Private: true})
+		}
 	}
 	time.Sleep(100 * time.Millisecond)
 	fmt.Println("ready", err)

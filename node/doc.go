@@ -41,6 +41,14 @@
 // it. Time here is the host's: a grace period does not follow the scenario's
 // clock.
 //
+// A private process sees less of the host: namespaces of processes, mounts and
+// IPC, one of each per node, in which there is nothing of other nodes. /proc and
+// /sys are the node's; /run, /tmp, /var/tmp, /dev/shm and the directories of all
+// runs are empty but for the node's own directory and what Config.Shown says.
+// All else of the host's files is there, and may be written to as far as the
+// user may: views keep nodes from each other's feet and are no prison. They end
+// with the emulator.
+//
 // A process that ended is started again as its policy says, after 0.25 s at
 // first and up to 10 s when it dies again and again.
 //

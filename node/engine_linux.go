@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +29,13 @@ type Config struct {
 	ReadyWithin time.Duration
 	// KeepFiles makes Destroy leave the nodes' directories, which hold the logs.
 	KeepFiles bool
+	// Hidden are directories besides RunDir that private processes find empty:
+	// that of all runs, for one.
+	Hidden []string
+	// Shown are directories that private processes see even though they lie below
+	// /tmp, /var/tmp, /run or /dev/shm, which are empty for them: that of the
+	// scenario, for one.
+	Shown []string
 	// Logger hears of deaths and restarts. Default: none.
 	Logger *slog.Logger
 }
@@ -36,6 +45,8 @@ type Linux struct {
 	cfg   Config
 	log   *slog.Logger
 	spawn *spawner
+
+	template template // of private views
 
 	mu        sync.Mutex // guards all below
 	journal   *journal   // nil while there are no nodes
@@ -50,6 +61,8 @@ type linuxNode struct {
 	namespace string // path that the namespace is bound at
 	dir       string
 	devices   map[string]*os.File
+	private   bool // commands of Exec are
+	view      viewHolder
 
 	mu     sync.Mutex // guards:
 	sock   *socket    // opened at first use
@@ -72,6 +85,12 @@ func NewLinux(cfg Config) (*Linux, error) {
 		return nil, errors.New("node: no run directory is given")
 	}
 	cfg.RunDir = dir
+	if cfg.Hidden, err = cleaned(cfg.Hidden); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	if cfg.Shown, err = cleaned(cfg.Shown); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
 	if cfg.Grace <= 0 {
 		cfg.Grace = 2 * time.Second
 	}
@@ -124,6 +143,7 @@ func (l *Linux) Create(ctx context.Context, specs []Spec) (err error) {
 			namespace: filepath.Join(j.dir, namespaceDir, s.Name),
 			dir:       filepath.Join(j.dir, nodeDir, s.Name),
 			devices:   make(map[string]*os.File, len(s.Ports)),
+			private:   s.Private,
 			routes:    map[int]map[routeKey]Route{},
 		}
 		if err := os.Mkdir(n.dir, 0o755); err != nil {
@@ -253,9 +273,11 @@ func (l *Linux) Destroy(ctx context.Context) error {
 		return nil
 	}
 	clear(l.processes)
+	nodes := slices.Collect(maps.Values(l.nodes))
 	l.close()
 	// Processes that left their group, and those of Exec.
 	err := teardown(l.journal.dir, nil, l.cfg.Grace, l.cfg.KeepFiles)
+	l.closeViews(nodes)
 	l.journal.remove()
 	l.journal = nil
 	return err

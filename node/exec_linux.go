@@ -63,6 +63,11 @@ func (l *Linux) Exec(ctx context.Context, node string, argv []string, stdio Stdi
 	for _, f := range w.child {
 		job.files = append(job.files, f.Fd())
 	}
+	if n.private {
+		if job.view, err = l.viewOf(n); err != nil {
+			return exitNotExecutable, fmt.Errorf("node %s: %w", node, err)
+		}
+	}
 	pid, exited, err := l.spawn.start(job)
 	if err != nil {
 		return exitFor(err), fmt.Errorf("node %s: %s: %w", node, path, err)

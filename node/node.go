@@ -15,6 +15,8 @@ type Spec struct {
 	Ports    []PortSpec
 	// Forward lets the kernel forward IPv6 and IPv4 between ports.
 	Forward bool
+	// Private makes Exec run commands in the node's private view.
+	Private bool
 }
 
 // PortSpec is one TAP device in the node's namespace.
@@ -35,6 +37,9 @@ type Process struct {
 	After string
 	// Restart policy: Never, OnFailure, Always.
 	Restart RestartPolicy
+	// Private runs it in the node's private view, where there are no processes
+	// and files of other nodes.
+	Private bool
 	// Ready is asked until it says nil; the process counts as up from then on.
 	// nil: up as soon as it runs.
 	Ready func(ctx context.Context) error

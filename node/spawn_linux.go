@@ -41,7 +41,8 @@ type spawnJob struct {
 	argv, env       []string
 	dir             string
 	files           []uintptr
-	terminal        bool // files[0] is a terminal, to be the controlling one
+	terminal        bool  // files[0] is a terminal, to be the controlling one
+	view            *view // nil: of the network namespace alone
 	result          chan<- spawnResult
 }
 
@@ -59,6 +60,9 @@ func newSpawner() *spawner { return &spawner{reaper: newReaper()} }
 
 // start starts a process. Its end is sent on the channel that is returned.
 func (s *spawner) start(j spawnJob) (pid int, exited <-chan syscall.WaitStatus, err error) {
+	if j.view != nil {
+		return s.startPrivate(&j)
+	}
 	result := make(chan spawnResult, 1)
 	j.result = result
 	s.mu.Lock()

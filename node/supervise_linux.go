@@ -203,7 +203,14 @@ func (p *process) launch() (int, <-chan syscall.WaitStatus, error) {
 		return 0, nil, err
 	}
 	defer null.Close()
+	var v *view
+	if p.spec.Private {
+		if v, err = p.l.viewOf(p.n); err != nil {
+			return 0, nil, err
+		}
+	}
 	pid, exited, err := p.l.spawn.start(spawnJob{
+		view:      v,
 		namespace: p.n.namespace, host: p.n.name,
 		path: path, argv: p.spec.Argv, env: environment(p.n.name, p.n.dir, p.spec.Env), dir: dir,
 		files: []uintptr{null.Fd(), log.Fd(), log.Fd()},
