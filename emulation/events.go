@@ -34,6 +34,7 @@ const (
 	Unreachable   EventKind = "unreachable"
 	Converged     EventKind = "converged"
 	ProcessUp     EventKind = "process-up"
+	ProcessDown   EventKind = "process-down" // and to be started again
 	ProcessFailed EventKind = "process-failed"
 	Paused        EventKind = "paused"
 	Resumed       EventKind = "resumed"

@@ -76,7 +76,7 @@ func (f *frameRate) update(frames uint64, now time.Time) {
 func (r *Run) watch(ctx context.Context) error {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
-	seen := make(map[string]node.ProcessState)
+	seen := make(map[string]processSeen)
 	for {
 		select {
 		case <-ctx.Done():
@@ -96,14 +96,25 @@ func (r *Run) watch(ctx context.Context) error {
 	}
 }
 
-// watchProcesses logs what became of processes since the last look.
-func (r *Run) watchProcesses(seen map[string]node.ProcessState) {
+// processSeen is how a process was at the last look.
+type processSeen struct {
+	state    node.ProcessState
+	restarts int
+}
+
+// watchProcesses logs what became of processes since the last look, also of
+// those that ended and are up again.
+func (r *Run) watchProcesses(seen map[string]processSeen) {
 	for _, p := range r.nodes.Processes() {
 		key := p.Node + "/" + p.Name
-		if seen[key] == p.State {
+		now, last := processSeen{p.State, p.Restarts}, seen[key]
+		if now == last {
 			continue
 		}
-		seen[key] = p.State
+		seen[key] = now
+		if now.restarts > last.restarts {
+			r.events.add(Event{Kind: ProcessDown, A: p.Node, Text: p.Name + ": " + p.Reason})
+		}
 		switch p.State {
 		case node.Running:
 			r.events.add(Event{Kind: ProcessUp, A: p.Node, Text: p.Name})

@@ -747,8 +747,12 @@ type Counters struct {
 	DropInFlight   uint64                 `protobuf:"varint,8,opt,name=drop_in_flight,json=dropInFlight,proto3" json:"drop_in_flight,omitempty"`
 	DropDevice     uint64                 `protobuf:"varint,9,opt,name=drop_device,json=dropDevice,proto3" json:"drop_device,omitempty"`
 	DropOverload   uint64                 `protobuf:"varint,10,opt,name=drop_overload,json=dropOverload,proto3" json:"drop_overload,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Frames with a source address that is not their node's: all, and those of
+	// them that were dropped since the scenario says so.
+	Forged        uint64 `protobuf:"varint,11,opt,name=forged,proto3" json:"forged,omitempty"`
+	DropForged    uint64 `protobuf:"varint,12,opt,name=drop_forged,json=dropForged,proto3" json:"drop_forged,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Counters) Reset() {
@@ -847,6 +851,20 @@ func (x *Counters) GetDropDevice() uint64 {
 func (x *Counters) GetDropOverload() uint64 {
 	if x != nil {
 		return x.DropOverload
+	}
+	return 0
+}
+
+func (x *Counters) GetForged() uint64 {
+	if x != nil {
+		return x.Forged
+	}
+	return 0
+}
+
+func (x *Counters) GetDropForged() uint64 {
+	if x != nil {
+		return x.DropForged
 	}
 	return 0
 }
@@ -1089,7 +1107,7 @@ type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Scenario time of the event; of a topology event the exact instant of the plan.
 	At *durationpb.Duration `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	// Kind: link-up, link-down, process-up, process-failed, reachable, unreachable,
+	// Kind: link-up, link-down, process-up, process-down, process-failed, reachable, unreachable,
 	// converged, paused, resumed, speed, fidelity, note.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Ports of a link as NODE:PORT, or nodes.
@@ -3015,7 +3033,7 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x04sent\x18\b \x01(\x03R\x04sent\x12\x12\n" +
 	"\x04lost\x18\t \x01(\x03R\x04lost\x12/\n" +
 	"\x05since\x18\n" +
-	" \x01(\v2\x19.google.protobuf.DurationR\x05since\"\xe4\x02\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x05since\"\x9d\x03\n" +
 	"\bCounters\x12\x1f\n" +
 	"\vsent_frames\x18\x01 \x01(\x04R\n" +
 	"sentFrames\x12\x1d\n" +
@@ -3032,7 +3050,10 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\vdrop_device\x18\t \x01(\x04R\n" +
 	"dropDevice\x12#\n" +
 	"\rdrop_overload\x18\n" +
-	" \x01(\x04R\fdropOverload\"\x90\x06\n" +
+	" \x01(\x04R\fdropOverload\x12\x16\n" +
+	"\x06forged\x18\v \x01(\x04R\x06forged\x12\x1f\n" +
+	"\vdrop_forged\x18\f \x01(\x04R\n" +
+	"dropForged\"\x90\x06\n" +
 	"\bFidelity\x12<\n" +
 	"\flateness_p50\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\vlatenessP50\x12<\n" +
 	"\flateness_p99\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vlatenessP99\x12<\n" +
