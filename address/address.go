@@ -19,6 +19,9 @@ const (
 // DefaultPrefix holds the IPv6 loopbacks unless the user chooses another one.
 var DefaultPrefix = netip.MustParsePrefix("fd00::/32")
 
+// Network4 holds the IPv4 loopbacks of all nodes.
+var Network4 = netip.MustParsePrefix("10.0.0.0/8")
+
 // firstASN is the start of the range of 32-bit AS numbers for private use
 // (RFC 6996, section 5).
 const firstASN = 4200000000

@@ -149,7 +149,9 @@ func (r *Run) Start(ctx context.Context) (err error) {
 			if err != nil {
 				return err
 			}
-			ports = append(ports, fabric.Port{Name: n.Name + ":" + p.Name, Device: dev, Node: i + 1})
+			ports = append(ports, fabric.Port{
+				Name: n.Name + ":" + p.Name, Device: dev, Node: i + 1, Origin: origin(r.plan, r.addresses, i, p.Index),
+			})
 		}
 	}
 	if r.fabric, err = r.newFabric(r.timeline, ports); err != nil {

@@ -196,6 +196,7 @@ func (r *Run) startSoftware(ctx context.Context) error {
 				if ctx.Err() != nil {
 					return nil
 				}
+				p.Private = r.plan.Scenario.Spec.Isolation == isolateAll
 				// What cannot be started is listed as failed, and goes on being so:
 				// the others are worth having.
 				if err := r.nodes.Start(ctx, name, p); err != nil && ctx.Err() == nil {
@@ -244,7 +245,7 @@ func (r *Run) startCommands(ctx context.Context) error {
 
 // command is a scenario's command on a node, with names and addresses filled in.
 func (r *Run) command(c *scenario.Command, n int) node.Process {
-	p := node.Process{Name: c.Name, Restart: restarts[c.Restart]}
+	p := node.Process{Name: c.Name, Restart: restarts[c.Restart], Private: r.plan.Scenario.Spec.Isolation != isolateNone}
 	for _, a := range c.Argv {
 		p.Argv = append(p.Argv, r.expand(a, n))
 	}
@@ -335,7 +336,10 @@ func specs(p *plan.Plan, scheme address.Scheme) []node.Spec {
 	out := make([]node.Spec, len(p.Nodes))
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
-		s := node.Spec{Name: n.Name, Forward: true, Loopback: []netip.Prefix{scheme.Loopback(i)}}
+		s := node.Spec{
+			Name: n.Name, Forward: true, Loopback: []netip.Prefix{scheme.Loopback(i)},
+			Private: p.Scenario.Spec.Isolation != isolateNone,
+		}
 		if net.IPv4 {
 			s.Loopback = append(s.Loopback, address.Loopback4(i))
 		}

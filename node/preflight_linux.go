@@ -124,9 +124,18 @@ func checkSpecs(specs []Spec) error {
 }
 
 // descriptorsFor counts the files that nodes keep open: one per device, one
-// routing socket per node.
+// routing socket per node, two per private view.
 func descriptorsFor(specs []Spec) int {
-	n := len(specs)
+	n := len(specs) + portsOf(specs)
+	for i := range specs {
+		if specs[i].Private {
+			n += 2
+		}
+	}
+	return n
+}
+
+func portsOf(specs []Spec) (n int) {
 	for i := range specs {
 		n += len(specs[i].Ports)
 	}
@@ -180,7 +189,7 @@ func free(dir string) error {
 // of neighbours, though kept per device, are limited per host, by default to
 // 1,024 entries. The limits are only ever raised, and stay so.
 func raiseNeighbourLimits(log *slog.Logger, specs []Spec) {
-	need := 4 * descriptorsFor(specs) // the peer, its loopback, multicast groups
+	need := 4 * (len(specs) + portsOf(specs)) // the peer, its loopback, multicast groups
 	for _, family := range []string{"ipv4", "ipv6"} {
 		for i, factor := range []int{1, 2, 4} {
 			path := fmt.Sprintf("/proc/sys/net/%s/neigh/default/gc_thresh%d", family, i+1)

@@ -309,7 +309,7 @@ func cover(dir, mode string) error {
 // uncover shows an open directory at its path again if that lies below a
 // covered one.
 func uncover(dir string, fd int, covered []string) error {
-	if !slices.ContainsFunc(covered, func(c string) bool { return dir == c || strings.HasPrefix(dir, c+"/") }) {
+	if !slices.ContainsFunc(covered, func(c string) bool { return strings.HasPrefix(dir, c+"/") }) {
 		return nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -71,6 +71,13 @@ type Spec struct {
 	Routing []Routing `json:"routing,omitempty"`
 	// Commands are the users' own processes, started in nodes' namespaces.
 	Commands []Command `json:"commands,omitempty"`
+	// Isolation says which processes see nothing of other nodes: no processes, no
+	// files, and /tmp, /run and the like of their own.
+	//   none      none: all see the host as it is;
+	//   commands  Commands and what `orrery exec` runs;
+	//   all       routing daemons too.
+	// Default commands.
+	Isolation string `json:"isolation,omitempty" default:"commands" enum:"none,commands,all"`
 }
 
 // Constellation is a set of satellites with one source of orbits: exactly one
@@ -382,6 +389,10 @@ type Network struct {
 	Prefix string `json:"prefix,omitempty" default:"fd00::/32"`
 	// MTU of every port. Default 1500.
 	MTU int `json:"mtu,omitempty" default:"1500" min:"1280" max:"65521"`
+	// SourceValidation is what becomes of frames that bear a source address which
+	// is not their node's: "count" them, "drop" them, or "none". Transit is no
+	// forgery. Default count.
+	SourceValidation string `json:"sourceValidation,omitempty" default:"count" enum:"none,count,drop"`
 }
 
 // Fidelity is the budget of lateness, in host time. A run that exceeds it says

@@ -253,6 +253,7 @@ func tailLines(st *pb.Status, s style, width int) []string {
 	}{
 		{int64(c.GetDropNoLink()), "no link"}, {int64(c.GetDropQueue()), "queue full"},
 		{int64(c.GetDropLoss()), "loss"}, {int64(c.GetDropInFlight()), "in flight when a link ended"},
+		{int64(c.GetDropForged()), "forged"},
 	} {
 		if d.n > 0 {
 			dropped += fmt.Sprintf(", %d %s", d.n, d.why)
@@ -266,6 +267,13 @@ func tailLines(st *pb.Status, s style, width int) []string {
 	if own := c.GetDropDevice() + c.GetDropOverload() + f.GetUnreadFrames(); own > 0 {
 		lines = append(lines, s.bad.Render(fmt.Sprintf("%*s%d frames lost by the emulator itself (%d not taken by devices, %d for want of buffers, %d not read in time)", labelWidth, "",
 			own, c.GetDropDevice(), c.GetDropOverload(), f.GetUnreadFrames())))
+	}
+	if n := c.GetForged(); n > 0 {
+		kept := "carried all the same"
+		if c.GetDropForged() > 0 {
+			kept = "dropped"
+		}
+		lines = append(lines, s.bad.Render(fmt.Sprintf("%*s%d frames with forged source addresses, %s", labelWidth, "", n, kept)))
 	}
 	priority := "real-time priority"
 	if !f.GetRealTime() {

@@ -199,7 +199,9 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	}
 	screen := newScreen(o.plain)
 	log := slog.New(screen.logHandler())
-	engine, err := node.NewLinux(node.Config{RunDir: dir, Logger: log})
+	engine, err := node.NewLinux(node.Config{
+		RunDir: dir, Logger: log, Hidden: []string{rundir.Root()}, Shown: []string{p.Scenario.Path(".")},
+	})
 	if err != nil {
 		return err
 	}
