@@ -125,8 +125,10 @@ func (f *floor) create() error {
 	if err := unix.Mount("floor", f.dir, "tmpfs", 0, ""); err != nil {
 		return err
 	}
-	if err := unix.Mount("", f.dir, "", unix.MS_PRIVATE, ""); err != nil {
-		return err
+	for _, propagation := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} {
+		if err := unix.Mount("", f.dir, "", propagation, ""); err != nil {
+			return err
+		}
 	}
 	var next atomic.Int64
 	var group sync.WaitGroup

@@ -300,8 +300,10 @@ func (l *Linux) close() {
 }
 
 // mountNamespaces makes the place where namespaces are bound: a file system of
-// its own, so that one call unmounts all of them together, and private, so that
-// the bindings do not spread to other mount namespaces.
+// its own, so that one call unmounts all of them together. It is taken out of its
+// parent's peer group, so that the bindings do not spread to other mount
+// namespaces, and given one of its own, so that mount namespaces which are copied
+// from this one during the run lose the bindings when this one does.
 func mountNamespaces(runDir string) error {
 	dir := filepath.Join(runDir, namespaceDir)
 	for _, d := range []string{dir, filepath.Join(runDir, nodeDir)} {
@@ -312,8 +314,10 @@ func mountNamespaces(runDir string) error {
 	if err := unix.Mount("orrery", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755"); err != nil {
 		return fmt.Errorf("node: mount a tmpfs on %s: %w", dir, err)
 	}
-	if err := unix.Mount("", dir, "", unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("node: make %s private: %w", dir, err)
+	for _, propagation := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} {
+		if err := unix.Mount("", dir, "", propagation, ""); err != nil {
+			return fmt.Errorf("node: change the propagation of %s: %w", dir, err)
+		}
 	}
 	return nil
 }
