@@ -64,6 +64,7 @@ func (s *Server) Status() *pb.Status {
 		Adjacencies: int32(st.Adjacencies), AdjacenciesPossible: int32(st.AdjacenciesPossible), HasAdjacencies: st.HasAdjacencies,
 		Events: int64(st.TopologyEvents), TotalEvents: int64(st.Events), ConvergedAfter: optional(st.ConvergedAfter),
 		Counters: counters(st.Counters), FramesPerSecond: st.FrameRate, PlanAhead: duration(st.PlanAhead),
+		Emulator: emulator(),
 		Fidelity: &pb.Fidelity{
 			LatenessP50: duration(st.Carrying.Lateness.Quantile(0.5)),
 			LatenessP99: duration(st.Carrying.Lateness.Quantile(0.99)),

@@ -141,7 +141,7 @@ func (x Verdict_Level) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Verdict_Level.Descriptor instead.
 func (Verdict_Level) EnumDescriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{8, 0}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{9, 0}
 }
 
 type GetStatusRequest struct {
@@ -361,7 +361,9 @@ type Status struct {
 	// The last second's frames per second through the fabric.
 	FramesPerSecond float64 `protobuf:"fixed64,29,opt,name=frames_per_second,json=framesPerSecond,proto3" json:"frames_per_second,omitempty"`
 	// How far ahead of now the plan is computed, in scenario time.
-	PlanAhead     *durationpb.Duration `protobuf:"bytes,30,opt,name=plan_ahead,json=planAhead,proto3" json:"plan_ahead,omitempty"`
+	PlanAhead *durationpb.Duration `protobuf:"bytes,30,opt,name=plan_ahead,json=planAhead,proto3" json:"plan_ahead,omitempty"`
+	// The process that answers.
+	Emulator      *Emulator `protobuf:"bytes,32,opt,name=emulator,proto3" json:"emulator,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -613,6 +615,75 @@ func (x *Status) GetPlanAhead() *durationpb.Duration {
 	return nil
 }
 
+func (x *Status) GetEmulator() *Emulator {
+	if x != nil {
+		return x.Emulator
+	}
+	return nil
+}
+
+// Emulator is the process that carries a run, as its own runtime sees it.
+type Emulator struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Pid        int32                  `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`
+	Goroutines int32                  `protobuf:"varint,2,opt,name=goroutines,proto3" json:"goroutines,omitempty"`
+	// Memory of live objects and of those that are not collected yet.
+	HeapBytes     uint64 `protobuf:"varint,3,opt,name=heap_bytes,json=heapBytes,proto3" json:"heap_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Emulator) Reset() {
+	*x = Emulator{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Emulator) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Emulator) ProtoMessage() {}
+
+func (x *Emulator) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Emulator.ProtoReflect.Descriptor instead.
+func (*Emulator) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Emulator) GetPid() int32 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *Emulator) GetGoroutines() int32 {
+	if x != nil {
+		return x.Goroutines
+	}
+	return 0
+}
+
+func (x *Emulator) GetHeapBytes() uint64 {
+	if x != nil {
+		return x.HeapBytes
+	}
+	return 0
+}
+
 // Pair of stations between which the emulator sends echo requests.
 type Pair struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -637,7 +708,7 @@ type Pair struct {
 
 func (x *Pair) Reset() {
 	*x = Pair{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[5]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -649,7 +720,7 @@ func (x *Pair) String() string {
 func (*Pair) ProtoMessage() {}
 
 func (x *Pair) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[5]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -662,7 +733,7 @@ func (x *Pair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pair.ProtoReflect.Descriptor instead.
 func (*Pair) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{5}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Pair) GetA() string {
@@ -757,7 +828,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[6]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +840,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[6]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +853,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{6}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Counters) GetSentFrames() uint64 {
@@ -898,7 +969,7 @@ type Fidelity struct {
 
 func (x *Fidelity) Reset() {
 	*x = Fidelity{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[7]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +981,7 @@ func (x *Fidelity) String() string {
 func (*Fidelity) ProtoMessage() {}
 
 func (x *Fidelity) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[7]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +994,7 @@ func (x *Fidelity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fidelity.ProtoReflect.Descriptor instead.
 func (*Fidelity) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{7}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Fidelity) GetLatenessP50() *durationpb.Duration {
@@ -1046,7 +1117,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[8]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1129,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[8]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1142,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{8}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Verdict) GetLevel() Verdict_Level {
@@ -1122,7 +1193,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[9]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1134,7 +1205,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[9]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1147,7 +1218,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{9}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Event) GetAt() *durationpb.Duration {
@@ -1209,7 +1280,7 @@ type WatchEventsRequest struct {
 
 func (x *WatchEventsRequest) Reset() {
 	*x = WatchEventsRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[10]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1292,7 @@ func (x *WatchEventsRequest) String() string {
 func (*WatchEventsRequest) ProtoMessage() {}
 
 func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[10]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1305,7 @@ func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsRequest.ProtoReflect.Descriptor instead.
 func (*WatchEventsRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{10}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WatchEventsRequest) GetHistory() bool {
@@ -1253,7 +1324,7 @@ type WatchEventsResponse struct {
 
 func (x *WatchEventsResponse) Reset() {
 	*x = WatchEventsResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[11]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +1336,7 @@ func (x *WatchEventsResponse) String() string {
 func (*WatchEventsResponse) ProtoMessage() {}
 
 func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[11]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +1349,7 @@ func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsResponse.ProtoReflect.Descriptor instead.
 func (*WatchEventsResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{11}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchEventsResponse) GetEvent() *Event {
@@ -1298,7 +1369,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[12]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1381,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[12]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1394,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{12}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListNodesRequest) GetPattern() string {
@@ -1342,7 +1413,7 @@ type ListNodesResponse struct {
 
 func (x *ListNodesResponse) Reset() {
 	*x = ListNodesResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[13]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1354,7 +1425,7 @@ func (x *ListNodesResponse) String() string {
 func (*ListNodesResponse) ProtoMessage() {}
 
 func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[13]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1367,7 +1438,7 @@ func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{13}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListNodesResponse) GetNodes() []*Node {
@@ -1399,7 +1470,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[14]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1482,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[14]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1495,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{14}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Node) GetIndex() int32 {
@@ -1535,7 +1606,7 @@ type Port struct {
 
 func (x *Port) Reset() {
 	*x = Port{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[15]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1618,7 @@ func (x *Port) String() string {
 func (*Port) ProtoMessage() {}
 
 func (x *Port) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[15]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1631,7 @@ func (x *Port) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Port.ProtoReflect.Descriptor instead.
 func (*Port) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{15}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Port) GetName() string {
@@ -1628,7 +1699,7 @@ type Process struct {
 
 func (x *Process) Reset() {
 	*x = Process{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[16]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1711,7 @@ func (x *Process) String() string {
 func (*Process) ProtoMessage() {}
 
 func (x *Process) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[16]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1724,7 @@ func (x *Process) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Process.ProtoReflect.Descriptor instead.
 func (*Process) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{16}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Process) GetNode() string {
@@ -1721,7 +1792,7 @@ type ListLinksRequest struct {
 
 func (x *ListLinksRequest) Reset() {
 	*x = ListLinksRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[17]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1733,7 +1804,7 @@ func (x *ListLinksRequest) String() string {
 func (*ListLinksRequest) ProtoMessage() {}
 
 func (x *ListLinksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[17]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1746,7 +1817,7 @@ func (x *ListLinksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLinksRequest.ProtoReflect.Descriptor instead.
 func (*ListLinksRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{17}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListLinksRequest) GetNode() string {
@@ -1765,7 +1836,7 @@ type ListLinksResponse struct {
 
 func (x *ListLinksResponse) Reset() {
 	*x = ListLinksResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[18]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1777,7 +1848,7 @@ func (x *ListLinksResponse) String() string {
 func (*ListLinksResponse) ProtoMessage() {}
 
 func (x *ListLinksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[18]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1790,7 +1861,7 @@ func (x *ListLinksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLinksResponse.ProtoReflect.Descriptor instead.
 func (*ListLinksResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{18}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListLinksResponse) GetLinks() []*Link {
@@ -1819,7 +1890,7 @@ type Link struct {
 
 func (x *Link) Reset() {
 	*x = Link{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[19]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +1902,7 @@ func (x *Link) String() string {
 func (*Link) ProtoMessage() {}
 
 func (x *Link) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[19]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +1915,7 @@ func (x *Link) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Link.ProtoReflect.Descriptor instead.
 func (*Link) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{19}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Link) GetA() string {
@@ -1915,7 +1986,7 @@ type ListContactsRequest struct {
 
 func (x *ListContactsRequest) Reset() {
 	*x = ListContactsRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[20]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1927,7 +1998,7 @@ func (x *ListContactsRequest) String() string {
 func (*ListContactsRequest) ProtoMessage() {}
 
 func (x *ListContactsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[20]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1940,7 +2011,7 @@ func (x *ListContactsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContactsRequest.ProtoReflect.Descriptor instead.
 func (*ListContactsRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{20}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListContactsRequest) GetFrom() *durationpb.Duration {
@@ -1973,7 +2044,7 @@ type ListContactsResponse struct {
 
 func (x *ListContactsResponse) Reset() {
 	*x = ListContactsResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[21]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2056,7 @@ func (x *ListContactsResponse) String() string {
 func (*ListContactsResponse) ProtoMessage() {}
 
 func (x *ListContactsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[21]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2069,7 @@ func (x *ListContactsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContactsResponse.ProtoReflect.Descriptor instead.
 func (*ListContactsResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{21}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListContactsResponse) GetContacts() []*Link {
@@ -2018,7 +2089,7 @@ type GetPathRequest struct {
 
 func (x *GetPathRequest) Reset() {
 	*x = GetPathRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[22]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2030,7 +2101,7 @@ func (x *GetPathRequest) String() string {
 func (*GetPathRequest) ProtoMessage() {}
 
 func (x *GetPathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[22]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2043,7 +2114,7 @@ func (x *GetPathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathRequest.ProtoReflect.Descriptor instead.
 func (*GetPathRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{22}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetPathRequest) GetFrom() string {
@@ -2071,7 +2142,7 @@ type GetPathResponse struct {
 
 func (x *GetPathResponse) Reset() {
 	*x = GetPathResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[23]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2083,7 +2154,7 @@ func (x *GetPathResponse) String() string {
 func (*GetPathResponse) ProtoMessage() {}
 
 func (x *GetPathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[23]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2096,7 +2167,7 @@ func (x *GetPathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathResponse.ProtoReflect.Descriptor instead.
 func (*GetPathResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{23}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetPathResponse) GetKernel() *Path {
@@ -2134,7 +2205,7 @@ type Path struct {
 
 func (x *Path) Reset() {
 	*x = Path{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[24]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2146,7 +2217,7 @@ func (x *Path) String() string {
 func (*Path) ProtoMessage() {}
 
 func (x *Path) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[24]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2159,7 +2230,7 @@ func (x *Path) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Path.ProtoReflect.Descriptor instead.
 func (*Path) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{24}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Path) GetHops() []*Hop {
@@ -2203,7 +2274,7 @@ type Hop struct {
 
 func (x *Hop) Reset() {
 	*x = Hop{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[25]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2215,7 +2286,7 @@ func (x *Hop) String() string {
 func (*Hop) ProtoMessage() {}
 
 func (x *Hop) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[25]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2228,7 +2299,7 @@ func (x *Hop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hop.ProtoReflect.Descriptor instead.
 func (*Hop) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{25}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Hop) GetNode() string {
@@ -2267,7 +2338,7 @@ type PingRequest struct {
 
 func (x *PingRequest) Reset() {
 	*x = PingRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[26]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2279,7 +2350,7 @@ func (x *PingRequest) String() string {
 func (*PingRequest) ProtoMessage() {}
 
 func (x *PingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[26]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2292,7 +2363,7 @@ func (x *PingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingRequest.ProtoReflect.Descriptor instead.
 func (*PingRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{26}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PingRequest) GetFrom() string {
@@ -2346,7 +2417,7 @@ type PingResponse struct {
 
 func (x *PingResponse) Reset() {
 	*x = PingResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[27]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2429,7 @@ func (x *PingResponse) String() string {
 func (*PingResponse) ProtoMessage() {}
 
 func (x *PingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[27]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2442,7 @@ func (x *PingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingResponse.ProtoReflect.Descriptor instead.
 func (*PingResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{27}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PingResponse) GetSequence() int32 {
@@ -2433,7 +2504,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[28]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2445,7 +2516,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[28]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2458,7 +2529,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{28}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecRequest) GetNode() string {
@@ -2522,7 +2593,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[29]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +2605,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[29]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +2618,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{29}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecResponse) GetStdout() []byte {
@@ -2588,7 +2659,7 @@ type CaptureRequest struct {
 
 func (x *CaptureRequest) Reset() {
 	*x = CaptureRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[30]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2600,7 +2671,7 @@ func (x *CaptureRequest) String() string {
 func (*CaptureRequest) ProtoMessage() {}
 
 func (x *CaptureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[30]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2613,7 +2684,7 @@ func (x *CaptureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaptureRequest.ProtoReflect.Descriptor instead.
 func (*CaptureRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{30}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CaptureRequest) GetNode() string {
@@ -2639,7 +2710,7 @@ type CaptureResponse struct {
 
 func (x *CaptureResponse) Reset() {
 	*x = CaptureResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[31]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2651,7 +2722,7 @@ func (x *CaptureResponse) String() string {
 func (*CaptureResponse) ProtoMessage() {}
 
 func (x *CaptureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[31]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2664,7 +2735,7 @@ func (x *CaptureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaptureResponse.ProtoReflect.Descriptor instead.
 func (*CaptureResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{31}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CaptureResponse) GetData() []byte {
@@ -2682,7 +2753,7 @@ type PauseRequest struct {
 
 func (x *PauseRequest) Reset() {
 	*x = PauseRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[32]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2694,7 +2765,7 @@ func (x *PauseRequest) String() string {
 func (*PauseRequest) ProtoMessage() {}
 
 func (x *PauseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[32]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2707,7 +2778,7 @@ func (x *PauseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseRequest.ProtoReflect.Descriptor instead.
 func (*PauseRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{32}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{33}
 }
 
 type PauseResponse struct {
@@ -2718,7 +2789,7 @@ type PauseResponse struct {
 
 func (x *PauseResponse) Reset() {
 	*x = PauseResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[33]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2730,7 +2801,7 @@ func (x *PauseResponse) String() string {
 func (*PauseResponse) ProtoMessage() {}
 
 func (x *PauseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[33]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2743,7 +2814,7 @@ func (x *PauseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseResponse.ProtoReflect.Descriptor instead.
 func (*PauseResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{33}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{34}
 }
 
 type ResumeRequest struct {
@@ -2754,7 +2825,7 @@ type ResumeRequest struct {
 
 func (x *ResumeRequest) Reset() {
 	*x = ResumeRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[34]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2766,7 +2837,7 @@ func (x *ResumeRequest) String() string {
 func (*ResumeRequest) ProtoMessage() {}
 
 func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[34]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2779,7 +2850,7 @@ func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRequest.ProtoReflect.Descriptor instead.
 func (*ResumeRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{34}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{35}
 }
 
 type ResumeResponse struct {
@@ -2790,7 +2861,7 @@ type ResumeResponse struct {
 
 func (x *ResumeResponse) Reset() {
 	*x = ResumeResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[35]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2802,7 +2873,7 @@ func (x *ResumeResponse) String() string {
 func (*ResumeResponse) ProtoMessage() {}
 
 func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[35]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2815,7 +2886,7 @@ func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeResponse.ProtoReflect.Descriptor instead.
 func (*ResumeResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{35}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{36}
 }
 
 type SetSpeedRequest struct {
@@ -2827,7 +2898,7 @@ type SetSpeedRequest struct {
 
 func (x *SetSpeedRequest) Reset() {
 	*x = SetSpeedRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[36]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2839,7 +2910,7 @@ func (x *SetSpeedRequest) String() string {
 func (*SetSpeedRequest) ProtoMessage() {}
 
 func (x *SetSpeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[36]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2852,7 +2923,7 @@ func (x *SetSpeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSpeedRequest.ProtoReflect.Descriptor instead.
 func (*SetSpeedRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{36}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SetSpeedRequest) GetSpeed() float64 {
@@ -2870,7 +2941,7 @@ type SetSpeedResponse struct {
 
 func (x *SetSpeedResponse) Reset() {
 	*x = SetSpeedResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[37]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2882,7 +2953,7 @@ func (x *SetSpeedResponse) String() string {
 func (*SetSpeedResponse) ProtoMessage() {}
 
 func (x *SetSpeedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[37]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2895,7 +2966,7 @@ func (x *SetSpeedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSpeedResponse.ProtoReflect.Descriptor instead.
 func (*SetSpeedResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{37}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{38}
 }
 
 type StopRequest struct {
@@ -2906,7 +2977,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[38]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2918,7 +2989,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[38]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2931,7 +3002,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{38}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{39}
 }
 
 type StopResponse struct {
@@ -2942,7 +3013,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[39]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2954,7 +3025,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[39]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2967,7 +3038,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{39}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{40}
 }
 
 var File_orrery_v1alpha1_control_proto protoreflect.FileDescriptor
@@ -2981,7 +3052,7 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x12WatchStatusRequest\x125\n" +
 	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\"F\n" +
 	"\x13WatchStatusResponse\x12/\n" +
-	"\x06status\x18\x01 \x01(\v2\x17.orrery.v1alpha1.StatusR\x06status\"\x98\n" +
+	"\x06status\x18\x01 \x01(\v2\x17.orrery.v1alpha1.StatusR\x06status\"\xcf\n" +
 	"\n" +
 	"\x06Status\x12!\n" +
 	"\ftotal_events\x18\x1f \x01(\x03R\vtotalEvents\x12\x12\n" +
@@ -3020,7 +3091,15 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\bfidelity\x18\x1c \x01(\v2\x19.orrery.v1alpha1.FidelityR\bfidelity\x12*\n" +
 	"\x11frames_per_second\x18\x1d \x01(\x01R\x0fframesPerSecond\x128\n" +
 	"\n" +
-	"plan_ahead\x18\x1e \x01(\v2\x19.google.protobuf.DurationR\tplanAhead\"\xe5\x02\n" +
+	"plan_ahead\x18\x1e \x01(\v2\x19.google.protobuf.DurationR\tplanAhead\x125\n" +
+	"\bemulator\x18  \x01(\v2\x19.orrery.v1alpha1.EmulatorR\bemulator\"[\n" +
+	"\bEmulator\x12\x10\n" +
+	"\x03pid\x18\x01 \x01(\x05R\x03pid\x12\x1e\n" +
+	"\n" +
+	"goroutines\x18\x02 \x01(\x05R\n" +
+	"goroutines\x12\x1d\n" +
+	"\n" +
+	"heap_bytes\x18\x03 \x01(\x04R\theapBytes\"\xe5\x02\n" +
 	"\x04Pair\x12\f\n" +
 	"\x01a\x18\x01 \x01(\tR\x01a\x12\f\n" +
 	"\x01b\x18\x02 \x01(\tR\x01b\x12\x1c\n" +
@@ -3243,7 +3322,7 @@ func file_orrery_v1alpha1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_orrery_v1alpha1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_orrery_v1alpha1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_orrery_v1alpha1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_orrery_v1alpha1_control_proto_goTypes = []any{
 	(Phase)(0),                    // 0: orrery.v1alpha1.Phase
 	(Verdict_Level)(0),            // 1: orrery.v1alpha1.Verdict.Level
@@ -3252,136 +3331,138 @@ var file_orrery_v1alpha1_control_proto_goTypes = []any{
 	(*WatchStatusRequest)(nil),    // 4: orrery.v1alpha1.WatchStatusRequest
 	(*WatchStatusResponse)(nil),   // 5: orrery.v1alpha1.WatchStatusResponse
 	(*Status)(nil),                // 6: orrery.v1alpha1.Status
-	(*Pair)(nil),                  // 7: orrery.v1alpha1.Pair
-	(*Counters)(nil),              // 8: orrery.v1alpha1.Counters
-	(*Fidelity)(nil),              // 9: orrery.v1alpha1.Fidelity
-	(*Verdict)(nil),               // 10: orrery.v1alpha1.Verdict
-	(*Event)(nil),                 // 11: orrery.v1alpha1.Event
-	(*WatchEventsRequest)(nil),    // 12: orrery.v1alpha1.WatchEventsRequest
-	(*WatchEventsResponse)(nil),   // 13: orrery.v1alpha1.WatchEventsResponse
-	(*ListNodesRequest)(nil),      // 14: orrery.v1alpha1.ListNodesRequest
-	(*ListNodesResponse)(nil),     // 15: orrery.v1alpha1.ListNodesResponse
-	(*Node)(nil),                  // 16: orrery.v1alpha1.Node
-	(*Port)(nil),                  // 17: orrery.v1alpha1.Port
-	(*Process)(nil),               // 18: orrery.v1alpha1.Process
-	(*ListLinksRequest)(nil),      // 19: orrery.v1alpha1.ListLinksRequest
-	(*ListLinksResponse)(nil),     // 20: orrery.v1alpha1.ListLinksResponse
-	(*Link)(nil),                  // 21: orrery.v1alpha1.Link
-	(*ListContactsRequest)(nil),   // 22: orrery.v1alpha1.ListContactsRequest
-	(*ListContactsResponse)(nil),  // 23: orrery.v1alpha1.ListContactsResponse
-	(*GetPathRequest)(nil),        // 24: orrery.v1alpha1.GetPathRequest
-	(*GetPathResponse)(nil),       // 25: orrery.v1alpha1.GetPathResponse
-	(*Path)(nil),                  // 26: orrery.v1alpha1.Path
-	(*Hop)(nil),                   // 27: orrery.v1alpha1.Hop
-	(*PingRequest)(nil),           // 28: orrery.v1alpha1.PingRequest
-	(*PingResponse)(nil),          // 29: orrery.v1alpha1.PingResponse
-	(*ExecRequest)(nil),           // 30: orrery.v1alpha1.ExecRequest
-	(*ExecResponse)(nil),          // 31: orrery.v1alpha1.ExecResponse
-	(*CaptureRequest)(nil),        // 32: orrery.v1alpha1.CaptureRequest
-	(*CaptureResponse)(nil),       // 33: orrery.v1alpha1.CaptureResponse
-	(*PauseRequest)(nil),          // 34: orrery.v1alpha1.PauseRequest
-	(*PauseResponse)(nil),         // 35: orrery.v1alpha1.PauseResponse
-	(*ResumeRequest)(nil),         // 36: orrery.v1alpha1.ResumeRequest
-	(*ResumeResponse)(nil),        // 37: orrery.v1alpha1.ResumeResponse
-	(*SetSpeedRequest)(nil),       // 38: orrery.v1alpha1.SetSpeedRequest
-	(*SetSpeedResponse)(nil),      // 39: orrery.v1alpha1.SetSpeedResponse
-	(*StopRequest)(nil),           // 40: orrery.v1alpha1.StopRequest
-	(*StopResponse)(nil),          // 41: orrery.v1alpha1.StopResponse
-	(*durationpb.Duration)(nil),   // 42: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 43: google.protobuf.Timestamp
+	(*Emulator)(nil),              // 7: orrery.v1alpha1.Emulator
+	(*Pair)(nil),                  // 8: orrery.v1alpha1.Pair
+	(*Counters)(nil),              // 9: orrery.v1alpha1.Counters
+	(*Fidelity)(nil),              // 10: orrery.v1alpha1.Fidelity
+	(*Verdict)(nil),               // 11: orrery.v1alpha1.Verdict
+	(*Event)(nil),                 // 12: orrery.v1alpha1.Event
+	(*WatchEventsRequest)(nil),    // 13: orrery.v1alpha1.WatchEventsRequest
+	(*WatchEventsResponse)(nil),   // 14: orrery.v1alpha1.WatchEventsResponse
+	(*ListNodesRequest)(nil),      // 15: orrery.v1alpha1.ListNodesRequest
+	(*ListNodesResponse)(nil),     // 16: orrery.v1alpha1.ListNodesResponse
+	(*Node)(nil),                  // 17: orrery.v1alpha1.Node
+	(*Port)(nil),                  // 18: orrery.v1alpha1.Port
+	(*Process)(nil),               // 19: orrery.v1alpha1.Process
+	(*ListLinksRequest)(nil),      // 20: orrery.v1alpha1.ListLinksRequest
+	(*ListLinksResponse)(nil),     // 21: orrery.v1alpha1.ListLinksResponse
+	(*Link)(nil),                  // 22: orrery.v1alpha1.Link
+	(*ListContactsRequest)(nil),   // 23: orrery.v1alpha1.ListContactsRequest
+	(*ListContactsResponse)(nil),  // 24: orrery.v1alpha1.ListContactsResponse
+	(*GetPathRequest)(nil),        // 25: orrery.v1alpha1.GetPathRequest
+	(*GetPathResponse)(nil),       // 26: orrery.v1alpha1.GetPathResponse
+	(*Path)(nil),                  // 27: orrery.v1alpha1.Path
+	(*Hop)(nil),                   // 28: orrery.v1alpha1.Hop
+	(*PingRequest)(nil),           // 29: orrery.v1alpha1.PingRequest
+	(*PingResponse)(nil),          // 30: orrery.v1alpha1.PingResponse
+	(*ExecRequest)(nil),           // 31: orrery.v1alpha1.ExecRequest
+	(*ExecResponse)(nil),          // 32: orrery.v1alpha1.ExecResponse
+	(*CaptureRequest)(nil),        // 33: orrery.v1alpha1.CaptureRequest
+	(*CaptureResponse)(nil),       // 34: orrery.v1alpha1.CaptureResponse
+	(*PauseRequest)(nil),          // 35: orrery.v1alpha1.PauseRequest
+	(*PauseResponse)(nil),         // 36: orrery.v1alpha1.PauseResponse
+	(*ResumeRequest)(nil),         // 37: orrery.v1alpha1.ResumeRequest
+	(*ResumeResponse)(nil),        // 38: orrery.v1alpha1.ResumeResponse
+	(*SetSpeedRequest)(nil),       // 39: orrery.v1alpha1.SetSpeedRequest
+	(*SetSpeedResponse)(nil),      // 40: orrery.v1alpha1.SetSpeedResponse
+	(*StopRequest)(nil),           // 41: orrery.v1alpha1.StopRequest
+	(*StopResponse)(nil),          // 42: orrery.v1alpha1.StopResponse
+	(*durationpb.Duration)(nil),   // 43: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
 }
 var file_orrery_v1alpha1_control_proto_depIdxs = []int32{
 	6,  // 0: orrery.v1alpha1.GetStatusResponse.status:type_name -> orrery.v1alpha1.Status
-	42, // 1: orrery.v1alpha1.WatchStatusRequest.interval:type_name -> google.protobuf.Duration
+	43, // 1: orrery.v1alpha1.WatchStatusRequest.interval:type_name -> google.protobuf.Duration
 	6,  // 2: orrery.v1alpha1.WatchStatusResponse.status:type_name -> orrery.v1alpha1.Status
 	0,  // 3: orrery.v1alpha1.Status.phase:type_name -> orrery.v1alpha1.Phase
-	43, // 4: orrery.v1alpha1.Status.epoch:type_name -> google.protobuf.Timestamp
-	42, // 5: orrery.v1alpha1.Status.scenario_time:type_name -> google.protobuf.Duration
-	42, // 6: orrery.v1alpha1.Status.duration:type_name -> google.protobuf.Duration
-	42, // 7: orrery.v1alpha1.Status.uptime:type_name -> google.protobuf.Duration
-	18, // 8: orrery.v1alpha1.Status.failed_processes:type_name -> orrery.v1alpha1.Process
-	11, // 9: orrery.v1alpha1.Status.last_event:type_name -> orrery.v1alpha1.Event
-	11, // 10: orrery.v1alpha1.Status.next_event:type_name -> orrery.v1alpha1.Event
-	7,  // 11: orrery.v1alpha1.Status.pairs:type_name -> orrery.v1alpha1.Pair
-	42, // 12: orrery.v1alpha1.Status.converged_after:type_name -> google.protobuf.Duration
-	8,  // 13: orrery.v1alpha1.Status.counters:type_name -> orrery.v1alpha1.Counters
-	9,  // 14: orrery.v1alpha1.Status.fidelity:type_name -> orrery.v1alpha1.Fidelity
-	42, // 15: orrery.v1alpha1.Status.plan_ahead:type_name -> google.protobuf.Duration
-	42, // 16: orrery.v1alpha1.Pair.measured_rtt:type_name -> google.protobuf.Duration
-	42, // 17: orrery.v1alpha1.Pair.geometric_rtt:type_name -> google.protobuf.Duration
-	42, // 18: orrery.v1alpha1.Pair.oracle_rtt:type_name -> google.protobuf.Duration
-	42, // 19: orrery.v1alpha1.Pair.since:type_name -> google.protobuf.Duration
-	42, // 20: orrery.v1alpha1.Fidelity.lateness_p50:type_name -> google.protobuf.Duration
-	42, // 21: orrery.v1alpha1.Fidelity.lateness_p99:type_name -> google.protobuf.Duration
-	42, // 22: orrery.v1alpha1.Fidelity.lateness_max:type_name -> google.protobuf.Duration
-	42, // 23: orrery.v1alpha1.Fidelity.event_p50:type_name -> google.protobuf.Duration
-	42, // 24: orrery.v1alpha1.Fidelity.event_p99:type_name -> google.protobuf.Duration
-	42, // 25: orrery.v1alpha1.Fidelity.event_max:type_name -> google.protobuf.Duration
-	10, // 26: orrery.v1alpha1.Fidelity.verdict:type_name -> orrery.v1alpha1.Verdict
-	10, // 27: orrery.v1alpha1.Fidelity.worst:type_name -> orrery.v1alpha1.Verdict
-	42, // 28: orrery.v1alpha1.Fidelity.time_faithful:type_name -> google.protobuf.Duration
-	42, // 29: orrery.v1alpha1.Fidelity.time_degraded:type_name -> google.protobuf.Duration
-	42, // 30: orrery.v1alpha1.Fidelity.time_overloaded:type_name -> google.protobuf.Duration
-	1,  // 31: orrery.v1alpha1.Verdict.level:type_name -> orrery.v1alpha1.Verdict.Level
-	43, // 32: orrery.v1alpha1.Verdict.since:type_name -> google.protobuf.Timestamp
-	42, // 33: orrery.v1alpha1.Event.at:type_name -> google.protobuf.Duration
-	43, // 34: orrery.v1alpha1.Event.host_time:type_name -> google.protobuf.Timestamp
-	11, // 35: orrery.v1alpha1.WatchEventsResponse.event:type_name -> orrery.v1alpha1.Event
-	16, // 36: orrery.v1alpha1.ListNodesResponse.nodes:type_name -> orrery.v1alpha1.Node
-	17, // 37: orrery.v1alpha1.Node.ports:type_name -> orrery.v1alpha1.Port
-	18, // 38: orrery.v1alpha1.Node.processes:type_name -> orrery.v1alpha1.Process
-	42, // 39: orrery.v1alpha1.Port.delay:type_name -> google.protobuf.Duration
-	8,  // 40: orrery.v1alpha1.Port.counters:type_name -> orrery.v1alpha1.Counters
-	43, // 41: orrery.v1alpha1.Process.since:type_name -> google.protobuf.Timestamp
-	21, // 42: orrery.v1alpha1.ListLinksResponse.links:type_name -> orrery.v1alpha1.Link
-	42, // 43: orrery.v1alpha1.Link.start:type_name -> google.protobuf.Duration
-	42, // 44: orrery.v1alpha1.Link.end:type_name -> google.protobuf.Duration
-	42, // 45: orrery.v1alpha1.Link.delay:type_name -> google.protobuf.Duration
-	42, // 46: orrery.v1alpha1.ListContactsRequest.from:type_name -> google.protobuf.Duration
-	42, // 47: orrery.v1alpha1.ListContactsRequest.to:type_name -> google.protobuf.Duration
-	21, // 48: orrery.v1alpha1.ListContactsResponse.contacts:type_name -> orrery.v1alpha1.Link
-	26, // 49: orrery.v1alpha1.GetPathResponse.kernel:type_name -> orrery.v1alpha1.Path
-	26, // 50: orrery.v1alpha1.GetPathResponse.oracle:type_name -> orrery.v1alpha1.Path
-	42, // 51: orrery.v1alpha1.GetPathResponse.scenario_time:type_name -> google.protobuf.Duration
-	27, // 52: orrery.v1alpha1.Path.hops:type_name -> orrery.v1alpha1.Hop
-	42, // 53: orrery.v1alpha1.Path.delay:type_name -> google.protobuf.Duration
-	42, // 54: orrery.v1alpha1.Hop.delay:type_name -> google.protobuf.Duration
-	42, // 55: orrery.v1alpha1.PingRequest.interval:type_name -> google.protobuf.Duration
-	42, // 56: orrery.v1alpha1.PingResponse.measured_rtt:type_name -> google.protobuf.Duration
-	42, // 57: orrery.v1alpha1.PingResponse.geometric_rtt:type_name -> google.protobuf.Duration
-	2,  // 58: orrery.v1alpha1.ControlService.GetStatus:input_type -> orrery.v1alpha1.GetStatusRequest
-	4,  // 59: orrery.v1alpha1.ControlService.WatchStatus:input_type -> orrery.v1alpha1.WatchStatusRequest
-	12, // 60: orrery.v1alpha1.ControlService.WatchEvents:input_type -> orrery.v1alpha1.WatchEventsRequest
-	14, // 61: orrery.v1alpha1.ControlService.ListNodes:input_type -> orrery.v1alpha1.ListNodesRequest
-	19, // 62: orrery.v1alpha1.ControlService.ListLinks:input_type -> orrery.v1alpha1.ListLinksRequest
-	22, // 63: orrery.v1alpha1.ControlService.ListContacts:input_type -> orrery.v1alpha1.ListContactsRequest
-	24, // 64: orrery.v1alpha1.ControlService.GetPath:input_type -> orrery.v1alpha1.GetPathRequest
-	28, // 65: orrery.v1alpha1.ControlService.Ping:input_type -> orrery.v1alpha1.PingRequest
-	30, // 66: orrery.v1alpha1.ControlService.Exec:input_type -> orrery.v1alpha1.ExecRequest
-	32, // 67: orrery.v1alpha1.ControlService.Capture:input_type -> orrery.v1alpha1.CaptureRequest
-	34, // 68: orrery.v1alpha1.ControlService.Pause:input_type -> orrery.v1alpha1.PauseRequest
-	36, // 69: orrery.v1alpha1.ControlService.Resume:input_type -> orrery.v1alpha1.ResumeRequest
-	38, // 70: orrery.v1alpha1.ControlService.SetSpeed:input_type -> orrery.v1alpha1.SetSpeedRequest
-	40, // 71: orrery.v1alpha1.ControlService.Stop:input_type -> orrery.v1alpha1.StopRequest
-	3,  // 72: orrery.v1alpha1.ControlService.GetStatus:output_type -> orrery.v1alpha1.GetStatusResponse
-	5,  // 73: orrery.v1alpha1.ControlService.WatchStatus:output_type -> orrery.v1alpha1.WatchStatusResponse
-	13, // 74: orrery.v1alpha1.ControlService.WatchEvents:output_type -> orrery.v1alpha1.WatchEventsResponse
-	15, // 75: orrery.v1alpha1.ControlService.ListNodes:output_type -> orrery.v1alpha1.ListNodesResponse
-	20, // 76: orrery.v1alpha1.ControlService.ListLinks:output_type -> orrery.v1alpha1.ListLinksResponse
-	23, // 77: orrery.v1alpha1.ControlService.ListContacts:output_type -> orrery.v1alpha1.ListContactsResponse
-	25, // 78: orrery.v1alpha1.ControlService.GetPath:output_type -> orrery.v1alpha1.GetPathResponse
-	29, // 79: orrery.v1alpha1.ControlService.Ping:output_type -> orrery.v1alpha1.PingResponse
-	31, // 80: orrery.v1alpha1.ControlService.Exec:output_type -> orrery.v1alpha1.ExecResponse
-	33, // 81: orrery.v1alpha1.ControlService.Capture:output_type -> orrery.v1alpha1.CaptureResponse
-	35, // 82: orrery.v1alpha1.ControlService.Pause:output_type -> orrery.v1alpha1.PauseResponse
-	37, // 83: orrery.v1alpha1.ControlService.Resume:output_type -> orrery.v1alpha1.ResumeResponse
-	39, // 84: orrery.v1alpha1.ControlService.SetSpeed:output_type -> orrery.v1alpha1.SetSpeedResponse
-	41, // 85: orrery.v1alpha1.ControlService.Stop:output_type -> orrery.v1alpha1.StopResponse
-	72, // [72:86] is the sub-list for method output_type
-	58, // [58:72] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	44, // 4: orrery.v1alpha1.Status.epoch:type_name -> google.protobuf.Timestamp
+	43, // 5: orrery.v1alpha1.Status.scenario_time:type_name -> google.protobuf.Duration
+	43, // 6: orrery.v1alpha1.Status.duration:type_name -> google.protobuf.Duration
+	43, // 7: orrery.v1alpha1.Status.uptime:type_name -> google.protobuf.Duration
+	19, // 8: orrery.v1alpha1.Status.failed_processes:type_name -> orrery.v1alpha1.Process
+	12, // 9: orrery.v1alpha1.Status.last_event:type_name -> orrery.v1alpha1.Event
+	12, // 10: orrery.v1alpha1.Status.next_event:type_name -> orrery.v1alpha1.Event
+	8,  // 11: orrery.v1alpha1.Status.pairs:type_name -> orrery.v1alpha1.Pair
+	43, // 12: orrery.v1alpha1.Status.converged_after:type_name -> google.protobuf.Duration
+	9,  // 13: orrery.v1alpha1.Status.counters:type_name -> orrery.v1alpha1.Counters
+	10, // 14: orrery.v1alpha1.Status.fidelity:type_name -> orrery.v1alpha1.Fidelity
+	43, // 15: orrery.v1alpha1.Status.plan_ahead:type_name -> google.protobuf.Duration
+	7,  // 16: orrery.v1alpha1.Status.emulator:type_name -> orrery.v1alpha1.Emulator
+	43, // 17: orrery.v1alpha1.Pair.measured_rtt:type_name -> google.protobuf.Duration
+	43, // 18: orrery.v1alpha1.Pair.geometric_rtt:type_name -> google.protobuf.Duration
+	43, // 19: orrery.v1alpha1.Pair.oracle_rtt:type_name -> google.protobuf.Duration
+	43, // 20: orrery.v1alpha1.Pair.since:type_name -> google.protobuf.Duration
+	43, // 21: orrery.v1alpha1.Fidelity.lateness_p50:type_name -> google.protobuf.Duration
+	43, // 22: orrery.v1alpha1.Fidelity.lateness_p99:type_name -> google.protobuf.Duration
+	43, // 23: orrery.v1alpha1.Fidelity.lateness_max:type_name -> google.protobuf.Duration
+	43, // 24: orrery.v1alpha1.Fidelity.event_p50:type_name -> google.protobuf.Duration
+	43, // 25: orrery.v1alpha1.Fidelity.event_p99:type_name -> google.protobuf.Duration
+	43, // 26: orrery.v1alpha1.Fidelity.event_max:type_name -> google.protobuf.Duration
+	11, // 27: orrery.v1alpha1.Fidelity.verdict:type_name -> orrery.v1alpha1.Verdict
+	11, // 28: orrery.v1alpha1.Fidelity.worst:type_name -> orrery.v1alpha1.Verdict
+	43, // 29: orrery.v1alpha1.Fidelity.time_faithful:type_name -> google.protobuf.Duration
+	43, // 30: orrery.v1alpha1.Fidelity.time_degraded:type_name -> google.protobuf.Duration
+	43, // 31: orrery.v1alpha1.Fidelity.time_overloaded:type_name -> google.protobuf.Duration
+	1,  // 32: orrery.v1alpha1.Verdict.level:type_name -> orrery.v1alpha1.Verdict.Level
+	44, // 33: orrery.v1alpha1.Verdict.since:type_name -> google.protobuf.Timestamp
+	43, // 34: orrery.v1alpha1.Event.at:type_name -> google.protobuf.Duration
+	44, // 35: orrery.v1alpha1.Event.host_time:type_name -> google.protobuf.Timestamp
+	12, // 36: orrery.v1alpha1.WatchEventsResponse.event:type_name -> orrery.v1alpha1.Event
+	17, // 37: orrery.v1alpha1.ListNodesResponse.nodes:type_name -> orrery.v1alpha1.Node
+	18, // 38: orrery.v1alpha1.Node.ports:type_name -> orrery.v1alpha1.Port
+	19, // 39: orrery.v1alpha1.Node.processes:type_name -> orrery.v1alpha1.Process
+	43, // 40: orrery.v1alpha1.Port.delay:type_name -> google.protobuf.Duration
+	9,  // 41: orrery.v1alpha1.Port.counters:type_name -> orrery.v1alpha1.Counters
+	44, // 42: orrery.v1alpha1.Process.since:type_name -> google.protobuf.Timestamp
+	22, // 43: orrery.v1alpha1.ListLinksResponse.links:type_name -> orrery.v1alpha1.Link
+	43, // 44: orrery.v1alpha1.Link.start:type_name -> google.protobuf.Duration
+	43, // 45: orrery.v1alpha1.Link.end:type_name -> google.protobuf.Duration
+	43, // 46: orrery.v1alpha1.Link.delay:type_name -> google.protobuf.Duration
+	43, // 47: orrery.v1alpha1.ListContactsRequest.from:type_name -> google.protobuf.Duration
+	43, // 48: orrery.v1alpha1.ListContactsRequest.to:type_name -> google.protobuf.Duration
+	22, // 49: orrery.v1alpha1.ListContactsResponse.contacts:type_name -> orrery.v1alpha1.Link
+	27, // 50: orrery.v1alpha1.GetPathResponse.kernel:type_name -> orrery.v1alpha1.Path
+	27, // 51: orrery.v1alpha1.GetPathResponse.oracle:type_name -> orrery.v1alpha1.Path
+	43, // 52: orrery.v1alpha1.GetPathResponse.scenario_time:type_name -> google.protobuf.Duration
+	28, // 53: orrery.v1alpha1.Path.hops:type_name -> orrery.v1alpha1.Hop
+	43, // 54: orrery.v1alpha1.Path.delay:type_name -> google.protobuf.Duration
+	43, // 55: orrery.v1alpha1.Hop.delay:type_name -> google.protobuf.Duration
+	43, // 56: orrery.v1alpha1.PingRequest.interval:type_name -> google.protobuf.Duration
+	43, // 57: orrery.v1alpha1.PingResponse.measured_rtt:type_name -> google.protobuf.Duration
+	43, // 58: orrery.v1alpha1.PingResponse.geometric_rtt:type_name -> google.protobuf.Duration
+	2,  // 59: orrery.v1alpha1.ControlService.GetStatus:input_type -> orrery.v1alpha1.GetStatusRequest
+	4,  // 60: orrery.v1alpha1.ControlService.WatchStatus:input_type -> orrery.v1alpha1.WatchStatusRequest
+	13, // 61: orrery.v1alpha1.ControlService.WatchEvents:input_type -> orrery.v1alpha1.WatchEventsRequest
+	15, // 62: orrery.v1alpha1.ControlService.ListNodes:input_type -> orrery.v1alpha1.ListNodesRequest
+	20, // 63: orrery.v1alpha1.ControlService.ListLinks:input_type -> orrery.v1alpha1.ListLinksRequest
+	23, // 64: orrery.v1alpha1.ControlService.ListContacts:input_type -> orrery.v1alpha1.ListContactsRequest
+	25, // 65: orrery.v1alpha1.ControlService.GetPath:input_type -> orrery.v1alpha1.GetPathRequest
+	29, // 66: orrery.v1alpha1.ControlService.Ping:input_type -> orrery.v1alpha1.PingRequest
+	31, // 67: orrery.v1alpha1.ControlService.Exec:input_type -> orrery.v1alpha1.ExecRequest
+	33, // 68: orrery.v1alpha1.ControlService.Capture:input_type -> orrery.v1alpha1.CaptureRequest
+	35, // 69: orrery.v1alpha1.ControlService.Pause:input_type -> orrery.v1alpha1.PauseRequest
+	37, // 70: orrery.v1alpha1.ControlService.Resume:input_type -> orrery.v1alpha1.ResumeRequest
+	39, // 71: orrery.v1alpha1.ControlService.SetSpeed:input_type -> orrery.v1alpha1.SetSpeedRequest
+	41, // 72: orrery.v1alpha1.ControlService.Stop:input_type -> orrery.v1alpha1.StopRequest
+	3,  // 73: orrery.v1alpha1.ControlService.GetStatus:output_type -> orrery.v1alpha1.GetStatusResponse
+	5,  // 74: orrery.v1alpha1.ControlService.WatchStatus:output_type -> orrery.v1alpha1.WatchStatusResponse
+	14, // 75: orrery.v1alpha1.ControlService.WatchEvents:output_type -> orrery.v1alpha1.WatchEventsResponse
+	16, // 76: orrery.v1alpha1.ControlService.ListNodes:output_type -> orrery.v1alpha1.ListNodesResponse
+	21, // 77: orrery.v1alpha1.ControlService.ListLinks:output_type -> orrery.v1alpha1.ListLinksResponse
+	24, // 78: orrery.v1alpha1.ControlService.ListContacts:output_type -> orrery.v1alpha1.ListContactsResponse
+	26, // 79: orrery.v1alpha1.ControlService.GetPath:output_type -> orrery.v1alpha1.GetPathResponse
+	30, // 80: orrery.v1alpha1.ControlService.Ping:output_type -> orrery.v1alpha1.PingResponse
+	32, // 81: orrery.v1alpha1.ControlService.Exec:output_type -> orrery.v1alpha1.ExecResponse
+	34, // 82: orrery.v1alpha1.ControlService.Capture:output_type -> orrery.v1alpha1.CaptureResponse
+	36, // 83: orrery.v1alpha1.ControlService.Pause:output_type -> orrery.v1alpha1.PauseResponse
+	38, // 84: orrery.v1alpha1.ControlService.Resume:output_type -> orrery.v1alpha1.ResumeResponse
+	40, // 85: orrery.v1alpha1.ControlService.SetSpeed:output_type -> orrery.v1alpha1.SetSpeedResponse
+	42, // 86: orrery.v1alpha1.ControlService.Stop:output_type -> orrery.v1alpha1.StopResponse
+	73, // [73:87] is the sub-list for method output_type
+	59, // [59:73] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_orrery_v1alpha1_control_proto_init() }
@@ -3395,7 +3476,7 @@ func file_orrery_v1alpha1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_orrery_v1alpha1_control_proto_rawDesc), len(file_orrery_v1alpha1_control_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   40,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
