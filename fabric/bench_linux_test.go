@@ -1,16 +1,13 @@
 package fabric_test
 
 import (
+	"errors"
 	"fmt"
-	"io"
-	"net"
-	"os"
+	"os/exec"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -81,9 +78,77 @@ func TestCarryAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Changes of a link from one thread while the worker runs; compare with
-// BenchmarkSetNetlink in the same run.
+// Changes of a link from one thread while the worker runs, beside what an emulator
+// does that shapes links by queueing disciplines: a change of a token bucket's rate
+// through netlink, and through forking tc.
 func BenchmarkSet(b *testing.B) {
+	b.Run("fabric", benchmarkSetFabric)
+	b.Run("netlink", func(b *testing.B) {
+		n := newNamespace(b)
+		bucket := n.tokenBucket(b)
+		n.do(func() error {
+			h, err := netlink.NewHandle()
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			for i := 0; b.Loop(); i++ {
+				bucket.Rate = uint64(1e9 + i&1)
+				if err := h.QdiscChange(bucket); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
+	})
+	b.Run("tc", func(b *testing.B) {
+		tc, err := exec.LookPath("tc")
+		if err != nil {
+			b.Skip("needs tc (iproute2), which is not installed")
+		}
+		n := newNamespace(b)
+		n.tokenBucket(b)
+		n.do(func() error {
+			for i := 0; b.Loop(); i++ {
+				rate := fmt.Sprintf("%dbit", 1_000_000_000+8*(i&1))
+				out, err := exec.Command(tc, "qdisc", "change", "dev", "lo", "root", "tbf", "rate", rate, "burst", "100kb", "limit", "1mb").CombinedOutput()
+				if err != nil {
+					return fmt.Errorf("tc: %w: %s", err, out)
+				}
+			}
+			return nil
+		})
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
+	})
+}
+
+// tokenBucket puts a token bucket on the namespace's lo.
+func (n *namespace) tokenBucket(b *testing.B) *netlink.Tbf {
+	var bucket *netlink.Tbf
+	var missing error
+	n.do(func() error {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		bucket = &netlink.Tbf{
+			QdiscAttrs: netlink.QdiscAttrs{LinkIndex: lo.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
+			Rate:       1e9, Buffer: 100 << 10, Limit: 1 << 20,
+		}
+		missing = netlink.QdiscAdd(bucket)
+		return nil
+	})
+	if errors.Is(missing, unix.ENOENT) {
+		b.Skip("the kernel has no token bucket (sch_tbf)")
+	}
+	if missing != nil {
+		b.Fatal(missing)
+	}
+	return bucket
+}
+
+func benchmarkSetFabric(b *testing.B) {
 	_, d0, _ := socketPair(b)
 	_, d1, _ := socketPair(b)
 	e := newEngine(b, fabric.Config{Timeline: running(b), Ports: []fabric.Port{{Device: d0}, {Device: d1}}})
@@ -135,118 +200,6 @@ func BenchmarkSetCarriers(b *testing.B) {
 			b.ReportMetric(float64(gained.Microseconds())/float64(b.N), "µs/burst-gained")
 		})
 	}
-}
-
-// Small frames through one hop: a raw socket in one namespace sends them as
-// fast as it can, the other namespace's kernel counts what its device received.
-func BenchmarkFrames(b *testing.B) {
-	for _, size := range []int{64, 1500} {
-		b.Run(fmt.Sprintf("size=%d/fabric", size), func(b *testing.B) {
-			na, nb, e := twoNodes(b, fabric.Config{Workers: 1})
-			e.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: time.Hour})
-			for p := range fabric.PortID(2) {
-				if err := e.SetCarriers(fabric.Carrier{Port: p, Up: true}); err != nil {
-					b.Fatal(err)
-				}
-			}
-			flood(b, na, nb, "fore", "aft", size)
-		})
-		b.Run(fmt.Sprintf("size=%d/veth", size), func(b *testing.B) {
-			na, nb := vethPair(b)
-			flood(b, na, nb, "fore", "aft", size)
-		})
-	}
-}
-
-// flood sends b.N frames from a's device and waits until b's has received them
-// or nothing more comes. Frames that the sender outruns are lost, so the figure
-// is what was received by time.
-func flood(b *testing.B, from, to *namespace, out, in string, size int) {
-	fd := rawSocket(from, out)
-	defer unix.Close(fd)
-	var stats *os.File
-	to.do(func() (err error) {
-		stats, err = os.Open("/proc/thread-self/net/dev")
-		return err
-	})
-	defer stats.Close()
-	received := func() uint64 { return interfacePackets(b, stats, in) }
-
-	// To a MAC that is nobody's, of a local experimental ethertype (0x88b5).
-	send := sender(fd, size)
-	first := received()
-	b.ResetTimer()
-	for sent := 0; sent < b.N; {
-		sent += send(min(32, b.N-sent))
-	}
-	sendEnd := time.Now()
-	got := received() - first
-	for time.Since(sendEnd) < 100*time.Millisecond && got < uint64(b.N) {
-		got = received() - first
-	}
-	b.StopTimer()
-	b.ReportMetric(float64(got)/b.Elapsed().Seconds(), "frames/s")
-	b.ReportMetric(100*float64(got)/float64(b.N), "%received")
-}
-
-// TCP through one hop with offloads, beside a bare veth pair.
-func BenchmarkTCP(b *testing.B) {
-	b.Run("fabric", func(b *testing.B) {
-		na, nb, e := twoNodes(b, fabric.Config{Workers: 1})
-		connect(e, 0, 1, 1, 0)
-		stream(b, na, nb)
-	})
-	b.Run("veth", func(b *testing.B) {
-		na, nb := vethPair(b)
-		stream(b, na, nb)
-	})
-}
-
-func stream(b *testing.B, from, to *namespace) {
-	var ln net.Listener
-	var conn net.Conn
-	to.do(func() (err error) { ln, err = net.Listen("tcp6", "[fd00::2]:9"); return err })
-	defer ln.Close()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		buf := make([]byte, 256<<10)
-		for {
-			if _, err := c.Read(buf); err != nil {
-				return
-			}
-		}
-	}()
-	from.do(func() (err error) { conn, err = net.Dial("tcp6", "[fd00::2]:9"); return err })
-	chunk := make([]byte, 128<<10)
-	b.SetBytes(int64(len(chunk)))
-	for b.Loop() {
-		if _, err := conn.Write(chunk); err != nil {
-			b.Fatal(err)
-		}
-	}
-	conn.Close()
-	<-done
-	b.ReportMetric(float64(b.N)*float64(len(chunk))*8/b.Elapsed().Seconds()/1e9, "Gbit/s")
-}
-
-// vethPair connects two new namespaces by a veth pair, fore and aft.
-func vethPair(b *testing.B) (na, nb *namespace) {
-	na, nb = newNamespace(b), newNamespace(b)
-	na.do(func() error {
-		return netlink.LinkAdd(&netlink.Veth{
-			LinkAttrs: netlink.LinkAttrs{Name: "fore", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}},
-			PeerName:  "aft", PeerNamespace: netlink.NsFd(int(nb.ns)), PeerHardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 2},
-		})
-	})
-	na.up("fore", 1)
-	nb.up("aft", 2)
-	return na, nb
 }
 
 // How late frames are delivered, in microseconds: alone, and beside goroutines
@@ -311,71 +264,6 @@ func lateness(b *testing.B, load bool) {
 	b.ReportMetric(float64(h.Quantile(0.99))/1e3, "p99-µs")
 	b.ReportMetric(float64(h.Max())/1e3, "max-µs")
 	b.ReportMetric(float64(h.Count())/b.Elapsed().Seconds(), "frames/s")
-}
-
-// interfacePackets reads the number of received frames of an interface out of
-// /proc/net/dev.
-func interfacePackets(tb testing.TB, f *os.File, name string) (packets uint64) {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		tb.Fatal(err)
-	}
-	data, err := io.ReadAll(f)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for line := range strings.Lines(string(data)) {
-		var bytes uint64
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
-			if _, err := fmt.Sscan(rest, &bytes, &packets); err != nil {
-				tb.Fatal(err)
-			}
-		}
-	}
-	return packets
-}
-
-// rawSocket sends frames out of a device, past its queueing discipline.
-func rawSocket(n *namespace, device string) (fd int) {
-	n.do(func() (err error) {
-		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
-			return err
-		}
-		link, err := netlink.LinkByName(device)
-		if err != nil {
-			return err
-		}
-		const packetQdiscBypass = 20
-		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, packetQdiscBypass, 1); err != nil {
-			return err
-		}
-		return unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: link.Attrs().Index, Protocol: 0xb588})
-	})
-	return fd
-}
-
-// sender returns a function that sends up to 256 frames at once and returns
-// how many it tried: those that the device's queue has no room for are lost.
-func sender(fd, size int) func(count int) int {
-	// To a MAC that is nobody's, of a local experimental ethertype (0x88b5).
-	frame := make([]byte, size)
-	copy(frame, []byte{2, 0, 0, 0, 0, 99, 2, 0, 0, 0, 0, 1, 0x88, 0xb5})
-	type message struct {
-		header unix.Msghdr
-		n      uint32
-		_      uint32
-	}
-	iov := &unix.Iovec{Base: &frame[0], Len: uint64(size)}
-	messages := make([]message, 256)
-	for i := range messages {
-		messages[i].header = unix.Msghdr{Iov: iov, Iovlen: 1}
-	}
-	return func(count int) int {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&messages[0])), uintptr(count), 0, 0, 0)
-		if errno != 0 {
-			return count
-		}
-		return int(n)
-	}
 }
 
 // What one thread relays from TAP to TAP if it has a CPU to itself: the time of

@@ -46,15 +46,19 @@ func run(args []string) error {
 }
 
 // comparison sets one benchmark beside another that does the same by other
-// means. A name's "*" stands for any text without a slash, the same in both.
+// means. Each "*" of a name stands for any text without a slash, the same in both.
 type comparison struct {
 	what, name, with string
 	unit             string
 }
 
 var comparisons = []comparison{
-	{"frames per second, fabric over bare veth", "Frames/*/fabric", "Frames/*/veth", "frames/s"},
+	{"frames per second, fabric with one worker over bare veth", "Frames/*/*/workers=1", "Frames/*/*/veth", "frames/s"},
+	{"frames per second, fabric with two workers over bare veth", "Frames/*/*/workers=2", "Frames/*/*/veth", "frames/s"},
+	{"datagrams from program to program, fabric over bare veth", "UDP/fabric", "UDP/veth", "datagrams/s"},
 	{"TCP over one hop, fabric over bare veth", "TCP/fabric", "TCP/veth", "Gbit/s"},
+	{"changes of a link, fabric over netlink", "Set/fabric", "Set/netlink", "changes/s"},
+	{"changes of a link, fabric over forking tc", "Set/fabric", "Set/tc", "changes/s"},
 	{"time for shortest paths, gonum over ours", "GonumTree10000", "Tree10000", "ns/op"},
 }
 
@@ -168,7 +172,10 @@ func (t *table) compare() []string {
 			}
 			with, detail := c.with, ""
 			if len(m) > 1 {
-				with, detail = strings.Replace(with, "*", m[1], 1), " ("+m[1]+")"
+				for _, text := range m[1:] {
+					with = strings.Replace(with, "*", text, 1)
+				}
+				detail = " (" + strings.Join(m[1:], ", ") + ")"
 			}
 			other := t.byName[b.pkg+"."+with]
 			if other == nil {

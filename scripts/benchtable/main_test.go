@@ -10,10 +10,10 @@ const sample = `goos: linux
 pkg: orrery.dev/orrery/scripts/benchtable
 BenchmarkSincos-2   	1000	        20.00 ns/op	       0 B/op	       0 allocs/op
 pkg: orrery.dev/orrery/fabric
-BenchmarkFrames/size=64/fabric-2   	1000	  2000 ns/op	    400000 frames/s	       0 B/op	       0 allocs/op
-BenchmarkFrames/size=64/fabric-2   	1000	  4000 ns/op	    300000 frames/s	       0 B/op	       0 allocs/op
-BenchmarkFrames/size=64/fabric-2   	1000	  3000 ns/op	    500000 frames/s	       0 B/op	       1 allocs/op
-BenchmarkFrames/size=64/veth   	1000	  1000 ns/op	    800000 frames/s
+BenchmarkFrames/hops=1/size=64/workers=1-2   	1000	  2000 ns/op	    400000 frames/s	       0 B/op	       0 allocs/op
+BenchmarkFrames/hops=1/size=64/workers=1-2   	1000	  4000 ns/op	    300000 frames/s	       0 B/op	       0 allocs/op
+BenchmarkFrames/hops=1/size=64/workers=1-2   	1000	  3000 ns/op	    500000 frames/s	       0 B/op	       1 allocs/op
+BenchmarkFrames/hops=1/size=64/veth   	1000	  1000 ns/op	    800000 frames/s
 PASS
 ok  	orrery.dev/orrery/fabric	1.2s
 `
@@ -30,9 +30,9 @@ func TestTable(t *testing.T) {
 	got := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
 		"benchtable Sincos 20 ns 0% 1 0",
-		"fabric Frames/size=64/fabric 3 µs 33% 150 0 400000 frames/s",
-		"fabric Frames/size=64/veth 1 µs 0% 50 800000 frames/s",
-		"fabric over bare veth (size=64) 0.5",
+		"fabric Frames/hops=1/size=64/workers=1 3 µs 33% 150 0 400000 frames/s",
+		"fabric Frames/hops=1/size=64/veth 1 µs 0% 50 800000 frames/s",
+		"over bare veth (hops=1, size=64) 0.5",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("lacks %q:\n%s", want, out.String())
