@@ -84,6 +84,31 @@ func (t *Timeline) Speed() float64 { return t.cur.Load().set }
 // Paused tells whether scenario time stands still.
 func (t *Timeline) Paused() bool { return t.cur.Load().speed == 0 }
 
+// State is a timeline at one moment as a plain value, for another process of the
+// same host: its clock.Host has the same scale.
+type State struct {
+	Monotonic int64         // host instant, in ns
+	Scenario  time.Duration // scenario time at that instant
+	Speed     float64       // scenario seconds per host second as set
+	Paused    bool
+}
+
+// State is how the timeline has run since its last change.
+func (t *Timeline) State() State {
+	m := t.cur.Load()
+	return State{m.mono0, m.scn0, m.set, m.speed == 0}
+}
+
+// Follow makes the timeline the one that s was taken of.
+func (t *Timeline) Follow(s State) {
+	t.change(func(m *mapping) {
+		*m = mapping{mono0: s.Monotonic, scn0: s.Scenario, set: s.Speed}
+		if !s.Paused {
+			m.speed = s.Speed
+		}
+	})
+}
+
 // Pause stops scenario time. Pausing twice does nothing twice.
 func (t *Timeline) Pause() { t.change(func(m *mapping) { m.speed = 0 }) }
 

@@ -114,3 +114,34 @@ func TestWaitUntilEndsWithItsContext(t *testing.T) {
 		t.Fatalf("%d timers left behind", n)
 	}
 }
+
+func TestTimelineFollowsAnother(t *testing.T) {
+	src := new(Manual)
+	tl := New(src, 5*time.Second, 2)
+	other := New(src, 0, 1)
+	same := func(after string) {
+		t.Helper()
+		if !other.Paused() {
+			src.Advance(time.Second)
+		}
+		changed := other.Changed()
+		other.Follow(tl.State())
+		select {
+		case <-changed:
+		default:
+			t.Errorf("after %s nobody is told of the change", after)
+		}
+		src.Advance(time.Second)
+		if tl.Now() != other.Now() || tl.Speed() != other.Speed() || tl.Paused() != other.Paused() {
+			t.Errorf("after %s: %v at speed %v (paused: %v), want %v at %v (%v)", after,
+				other.Now(), other.Speed(), other.Paused(), tl.Now(), tl.Speed(), tl.Paused())
+		}
+	}
+	same("nothing")
+	tl.Resume()
+	same("resume")
+	tl.SetSpeed(17)
+	same("a change of speed")
+	tl.Pause()
+	same("pause")
+}
