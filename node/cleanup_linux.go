@@ -65,6 +65,13 @@ func Cleanup(runDir string) error {
 	return err
 }
 
+// Remains tells whether a run directory holds more than files: a run that
+// lives, or what Cleanup has to end.
+func Remains(runDir string) bool {
+	_, err := os.Lstat(filepath.Join(runDir, journalFile))
+	return err == nil
+}
+
 // teardown ends the processes that are recorded or run in one of the run's
 // namespaces, then the namespaces, then the files. keep leaves the nodes'
 // directories. It returns when the kernel has nothing left of the namespaces.
@@ -111,7 +118,7 @@ func endNamespaces(spaces string) error {
 			return
 		}
 		defer w.close()
-		first, err := w.number(paths)
+		err = w.number(paths, firstNumber)
 		if err == nil {
 			err = unmountAll(spaces)
 		}
@@ -120,7 +127,7 @@ func endNamespaces(spaces string) error {
 			held, err = w.settle()
 		}
 		if err == nil && len(held) > 0 {
-			err = fmt.Errorf("node: %d network namespaces, among them that of node %s, are %w; they end when that process does", len(held), names[held[0]-first], ErrHeld)
+			err = fmt.Errorf("node: %d network namespaces, among them that of node %s, are %w; they end when that process does", len(held), names[held[0]-firstNumber], ErrHeld)
 		}
 		if err != nil && !errors.Is(err, ErrHeld) {
 			err = fmt.Errorf("node: %w", err)

@@ -200,7 +200,7 @@ func (f *floor) destroy() (err error) {
 	for i := range f.files {
 		paths = append(paths, filepath.Join(f.dir, strconv.Itoa(i)))
 	}
-	if _, err := w.number(paths); err != nil {
+	if err := w.number(paths, firstNumber); err != nil {
 		return err
 	}
 	for i := range f.files {

@@ -29,8 +29,16 @@ import (
 type witness struct {
 	home int     // the namespace to which the thread returns
 	sock *socket // in the witness's namespace
-	next uint32  // number to be given
 }
+
+// Numbers of the marks, and the first of all others. The kernel lists numbers
+// in ascending order, a part at a time, and finds the place at which to go on by
+// counting, so that numbers may be missing from the list while others are being
+// taken away. The lowest never are.
+const (
+	marks       = 2
+	firstNumber = marks
+)
 
 // newWitness must be called on a thread that the goroutine has locked. It comes
 // home from each call.
@@ -71,19 +79,15 @@ func (w *witness) close() {
 // rtgenmsg is the fixed header of requests about numbers: a family, padded.
 var rtgenmsg = []byte{unix.AF_UNSPEC, 0, 0, 0}
 
-// number gives numbers to the namespaces that the paths lead to and returns
-// the first of them; they ascend. What cannot be opened has no number.
-func (w *witness) number(paths []string) (first uint32, err error) {
-	first = w.next
-	const atOnce = perCall
+// number gives the namespaces that the paths lead to ascending numbers. What
+// cannot be opened has none.
+func (w *witness) number(paths []string, first uint32) error {
 	for len(paths) > 0 {
-		chunk := paths[:min(atOnce, len(paths))]
+		chunk := paths[:min(perCall, len(paths))]
 		paths = paths[len(chunk):]
 		var b batch
 		var open []int
-		for _, p := range chunk {
-			number := w.next
-			w.next++
+		for i, p := range chunk {
 			fd, err := unix.Open(p, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 			if err != nil {
 				continue
@@ -91,8 +95,9 @@ func (w *witness) number(paths []string) (first uint32, err error) {
 			open = append(open, fd)
 			b.add(unix.RTM_NEWNSID, 0, rtgenmsg)
 			b.attr32(unix.NETNSA_FD, uint32(fd))
-			b.attr32(unix.NETNSA_NSID, number)
+			b.attr32(unix.NETNSA_NSID, first+uint32(i))
 		}
+		first += uint32(len(chunk))
 		err := w.sock.do(&b, func(_ int, e unix.Errno) error {
 			if e == unix.EEXIST || e == unix.EINVAL {
 				return nil // two paths to one namespace, or a path to something else
@@ -103,10 +108,10 @@ func (w *witness) number(paths []string) (first uint32, err error) {
 			_ = unix.Close(fd)
 		}
 		if err != nil {
-			return first, err
+			return err
 		}
 	}
-	return first, nil
+	return nil
 }
 
 // left are the numbers of namespaces that have not begun to end.
@@ -135,12 +140,16 @@ func (w *witness) left() (map[uint32]bool, error) {
 func (w *witness) settle() (held []uint32, err error) {
 	const patience = 2 * time.Second
 	const most = time.Hour // the kernel takes milliseconds for a namespace
-	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+	begin := time.Now()
+	for since := (time.Time{}); ; time.Sleep(20 * time.Millisecond) {
 		left, err := w.gone(begin.Add(most))
 		if err != nil {
 			return nil, err
 		}
-		if len(left) == 0 || time.Since(begin) > patience {
+		if since.IsZero() {
+			since = time.Now()
+		}
+		if len(left) == 0 || time.Since(since) > patience {
 			return slices.Sorted(maps.Keys(left)), nil
 		}
 	}
@@ -149,13 +158,8 @@ func (w *witness) settle() (held []uint32, err error) {
 // gone waits until all numbered namespaces that were let go of are gone, and
 // returns the numbers of the others. Waiting ends at the deadline with an error.
 func (w *witness) gone(deadline time.Time) (held map[uint32]bool, err error) {
-	for range 2 {
-		var mark uint32
-		err := w.away(func() (err error) {
-			mark, err = w.number([]string{ownNamespace})
-			return err
-		})
-		if err != nil {
+	for mark := range uint32(marks) {
+		if err := w.away(func() error { return w.number([]string{ownNamespace}, mark) }); err != nil {
 			return nil, err
 		}
 		for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
