@@ -87,6 +87,8 @@ var reserves = []reserve{
 			"tap", "fabric", "node", // the kernel rooms
 			"emulation",               // echo sockets of the prober
 			"api",                     // the socket's owner and mode
+			"doctor",                  // limits of processes and file systems
+			"tune",                    // the lock on its record
 			"cmd/...",                 // signals, terminals
 			"celestrak",               // errno of a full disk
 			"api/orrery/v1alpha1/...", // generated

@@ -1,97 +1,23 @@
-package doctor
+package doctor_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
+	"orrery.dev/orrery/doctor"
+	"orrery.dev/orrery/doctor/doctortest"
+	"orrery.dev/orrery/emulation"
 	"orrery.dev/orrery/plan"
 	"orrery.dev/orrery/router"
 	"orrery.dev/orrery/scenario"
-	"orrery.dev/orrery/tap"
 )
 
-// host is a machine made of values.
-type host struct {
-	files      map[string]string
-	writable   bool
-	permission error
-	now, most  uint64
-	tun        error
-	tap        tap.Abilities
-	tapError   error
-	kernel     error
-	realTime   bool
-	cpus       int
-	root       bool
-	versions   map[string]string
-	tapAsked   bool
-}
-
-func (h *host) ReadFile(name string) ([]byte, error) {
-	if text, ok := h.files[name]; ok {
-		return []byte(text), nil
-	}
-	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-}
-
-func (h *host) Writable(name string) bool { _, ok := h.files[name]; return ok && h.writable }
-func (h *host) Permitted() error          { return h.permission }
-func (h *host) TUN() error                { return h.tun }
-func (h *host) Kernel() error             { return h.kernel }
-func (h *host) RealTime() bool            { return h.realTime }
-func (h *host) CPUs() int                 { return h.cpus }
-func (h *host) Root() bool                { return h.root }
-
-func (h *host) TAP() (tap.Abilities, error) {
-	h.tapAsked = true
-	return h.tap, h.tapError
-}
-
-func (h *host) DescriptorLimit() (now, most uint64, err error) { return h.now, h.most, nil }
-
-func (h *host) Version(_ context.Context, daemon string) (string, error) {
-	if v, ok := h.versions[daemon]; ok {
-		return v, nil
-	}
-	return "", fmt.Errorf("%s is not there: %w", daemon, router.ErrMissing)
-}
-
-// goodHost lacks nothing that three-nodes or iridium need.
-func goodHost() *host {
-	h := &host{
-		files: map[string]string{
-			"/proc/sys/kernel/osrelease":                 "6.1.0\n",
-			"/proc/sys/kernel/pid_max":                   "4194304\n",
-			"/proc/sys/kernel/threads-max":               "250000\n",
-			"/proc/sys/user/max_net_namespaces":          "100000\n",
-			"/proc/sys/fs/mount-max":                     "100000\n",
-			"/proc/sys/fs/inotify/max_user_instances":    "128\n",
-			"/proc/sys/net/ipv6/conf/all/disable_ipv6":   "0\n",
-			"/proc/meminfo":                              "MemTotal:  8000000 kB\nMemAvailable:    7000000 kB\n",
-			"/proc/self/cgroup":                          "0::/user.slice/a.scope\n",
-			"/sys/fs/cgroup/user.slice/pids.max":         "50000\n",
-			"/sys/fs/cgroup/user.slice/a.scope/pids.max": "max\n",
-			"/sys/fs/cgroup/user.slice/memory.max":       "max\n",
-		},
-		now: 1024, most: 524288, tap: tap.Abilities{TSO: true, USO: true, Announce: true},
-		realTime: true, cpus: 4, root: true, writable: true,
-		versions: map[string]string{router.BIRD: "2.0.12", router.FRR: "8.4.4"},
-	}
-	for _, family := range []string{"ipv4", "ipv6"} {
-		for i, v := range []string{"128", "512", "1024"} {
-			h.files[fmt.Sprintf("/proc/sys/net/%s/neigh/default/gc_thresh%d", family, i+1)] = v + "\n"
-		}
-	}
-	return h
-}
-
-func needOf(t *testing.T, file string) Need {
+func needOf(t *testing.T, file string) doctor.Need {
 	t.Helper()
 	s, err := scenario.Load(file)
 	if err != nil {
@@ -101,53 +27,75 @@ func needOf(t *testing.T, file string) Need {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := NeedOf(p)
+	n, err := doctor.NeedOf(p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
+func examine(t *testing.T, m *doctortest.Machine, need doctor.Need) []doctor.Finding {
+	t.Helper()
+	return doctor.Examine(need, doctor.Gather(t.Context(), m, need, "/run/orrery/x"))
+}
+
 // The smallest example: three nodes, two links' worth of ports, no daemon.
 func TestNeedOfThreeNodes(t *testing.T) {
 	n := needOf(t, "../examples/three-nodes.yaml")
-	if n.Nodes != 3 || n.Processes != 0 || n.Daemons != 0 || len(n.Software) != 0 {
+	if n.Nodes != 3 || n.Processes != 0 || n.Daemons != 0 || len(n.Software) != 0 || n.Ancillary != 0 {
 		t.Errorf("%+v", n)
 	}
 	// One port a station, two of the satellite; a device and a routing socket each.
-	if want := neighboursPerPort * (3 + 4); n.Neighbours != want {
+	if want := 4 * (3 + 4); n.Neighbours != want {
 		t.Errorf("neighbours %d, want %d", n.Neighbours, want)
 	}
 	if n.Descriptors < 7 {
 		t.Errorf("descriptors %d", n.Descriptors)
 	}
-	if want := int64(emulatorMemory + 3*kernelPerNode); n.Memory != want {
+	if want := int64(64<<20 + 3*700<<10); n.Memory != want {
 		t.Errorf("memory %d, want %d", n.Memory, want)
+	}
+	// 780 km up: 3,249 km to the horizon, twice each way, no link between satellites.
+	if n.Rate != 100e6 || n.RoundTrip.Round(time.Millisecond) != 43*time.Millisecond {
+		t.Errorf("rate %g, round trip %v", n.Rate, n.RoundTrip)
+	}
+	if n.SocketBuffer != emulation.EchoBuffer {
+		t.Errorf("socket buffer %d", n.SocketBuffer)
 	}
 }
 
 // Iridium runs zebra and isisd on each of 66 satellites and 6 stations.
 func TestNeedOfIridium(t *testing.T) {
 	n := needOf(t, "../examples/iridium.yaml")
-	if n.Nodes != 72 || n.Daemons != 2*72 || n.Commands != 0 || fmt.Sprint(n.Software) != "[frr]" {
+	if n.Nodes != 72 || n.Processes != 144 || n.Daemons != 144 || n.Commands != 0 || fmt.Sprint(n.Software) != "[frr]" {
 		t.Errorf("%+v", n)
 	}
-	if want := emulatorMemory + 72*(kernelPerNode+programMemory["zebra"]+programMemory["isisd"]); n.Memory != want {
+	if want := int64(64<<20 + 72*(700<<10+7<<20+4<<20)); n.Memory != want {
 		t.Errorf("memory %d, want %d", n.Memory, want)
 	}
-	if want := emulatorThreads + 2*72*frrThreads; n.Threads != want {
+	if want := 64 + 72*(6+1); n.Threads != want {
 		t.Errorf("threads %d, want %d", n.Threads, want)
+	}
+	if want := n.Descriptors + 72*(37+17); n.HostFiles != want {
+		t.Errorf("files of the host %d, want %d", n.HostFiles, want)
+	}
+	if want := 72*2 + 144*5; n.Inodes != want {
+		t.Errorf("inodes %d, want %d", n.Inodes, want)
+	}
+	// A satellite has four links and four ground ports: two groups each.
+	if want := int64(8 * 2 * 57); n.Ancillary != want {
+		t.Errorf("ancillary memory %d, want %d", n.Ancillary, want)
 	}
 }
 
-func TestGoodHost(t *testing.T) {
-	h := goodHost()
-	for _, need := range []Need{{}, needOf(t, "../examples/three-nodes.yaml"), needOf(t, "../examples/iridium.yaml")} {
-		for _, f := range Examine(need, Gather(t.Context(), h)) {
-			if f.Verdict == Missing || f.Verdict == Note && !strings.HasPrefix(f.Check, "neighbours") {
+func TestGoodMachine(t *testing.T) {
+	for _, need := range []doctor.Need{{}, needOf(t, "../examples/three-nodes.yaml"), needOf(t, "../examples/iridium.yaml")} {
+		for _, f := range examine(t, doctortest.Good(), need) {
+			expected := f.Check == "socket buffers" || f.Check == "TCP buffers" // whose defaults are small
+			if f.Verdict != doctor.OK && !(expected && f.Verdict == doctor.Note) {
 				t.Errorf("%+v", f)
 			}
-			if f.Have == "" || f.Need == "" || (f.Verdict == OK) != (f.Remedy == "") {
+			if f.Have == "" || f.Need == "" || (f.Verdict == doctor.OK) != (f.Remedy == "") || (f.Verdict == doctor.OK) != (f.Consequence == "") {
 				t.Errorf("incomplete: %+v", f)
 			}
 		}
@@ -155,121 +103,110 @@ func TestGoodHost(t *testing.T) {
 }
 
 func TestGather(t *testing.T) {
-	f := Gather(t.Context(), goodHost())
-	if f.CgroupPIDs != 50000 || f.MemoryCgroup != Unlimited || f.MemoryAvailable != 7000000<<10 {
-		t.Errorf("pids %d, memory %d and %d", f.CgroupPIDs, f.MemoryCgroup, f.MemoryAvailable)
+	gather := func(m *doctortest.Machine) doctor.Facts { return doctor.Gather(t.Context(), m, doctor.Need{}, "/run") }
+	f := gather(doctortest.Good())
+	if f.CgroupPIDs != 50000 || f.MemoryCgroup != doctor.Unlimited || f.MemoryAvailable != 7000000<<10 || f.CPUs != 4 {
+		t.Errorf("pids %d, memory %d and %d, CPUs %g", f.CgroupPIDs, f.MemoryCgroup, f.MemoryAvailable, f.CPUs)
 	}
 	if f.Neighbours != [2][3]int64{{128, 512, 1024}, {128, 512, 1024}} || !f.NeighboursSettable {
 		t.Errorf("neighbours %v, settable %v", f.Neighbours, f.NeighboursSettable)
 	}
-	if f.Conntrack != Unlimited || f.UDev || f.Networkd {
+	if f.Conntrack != doctor.Unlimited || f.UDev || f.Networkd {
+		t.Errorf("%+v", f)
+	}
+	if f.ThreadsNow != 321 || f.MountsNow != 2 || f.FilesOpen != 2000 || f.TCPSend != [3]int64{4096, 16384, 4194304} {
 		t.Errorf("%+v", f)
 	}
 
 	// Version 1 of control groups.
-	h := goodHost()
-	h.files["/proc/self/cgroup"] = "8:pids:/a\n4:memory:/b/c\n0::/\n"
-	h.files["/sys/fs/cgroup/pids/a/pids.max"] = "77"
-	h.files["/sys/fs/cgroup/memory/b/memory.limit_in_bytes"] = "1048576"
-	h.files["/sys/fs/cgroup/memory/memory.limit_in_bytes"] = "9223372036854771712"
-	if f := Gather(t.Context(), h); f.CgroupPIDs != 77 || f.MemoryCgroup != 1<<20 {
-		t.Errorf("pids %d, memory %d", f.CgroupPIDs, f.MemoryCgroup)
+	m := doctortest.Good()
+	m.Tree["proc/self/cgroup"] = "8:pids:/a\n4:memory:/b/c\n3:cpuacct,cpu:/d\n0::/\n"
+	m.Tree["sys/fs/cgroup/pids/a/pids.max"] = "77"
+	m.Tree["sys/fs/cgroup/memory/b/memory.limit_in_bytes"] = "1048576"
+	m.Tree["sys/fs/cgroup/memory/memory.limit_in_bytes"] = "9223372036854771712"
+	m.Tree["sys/fs/cgroup/cpu/d/cpu.cfs_quota_us"] = "150000"
+	m.Tree["sys/fs/cgroup/cpu/d/cpu.cfs_period_us"] = "100000"
+	m.Tree["sys/fs/cgroup/cpu/cpu.cfs_quota_us"] = "-1"
+	m.Tree["sys/fs/cgroup/cpu/cpu.cfs_period_us"] = "100000"
+	if f := gather(m); f.CgroupPIDs != 77 || f.MemoryCgroup != 1<<20 || f.CPUs != 1.5 {
+		t.Errorf("pids %d, memory %d, CPUs %g", f.CgroupPIDs, f.MemoryCgroup, f.CPUs)
+	}
+
+	// A quota of version 2.
+	m = doctortest.Good()
+	m.Tree["sys/fs/cgroup/user.slice/cpu.max"] = "50000 100000\n"
+	if f := gather(m); f.CPUs != 0.5 {
+		t.Errorf("CPUs %g", f.CPUs)
+	}
+
+	// What a node begins with counts, not what the host has.
+	m = doctortest.Good()
+	m.NodeTree["proc/sys/net/core/optmem_max"] = "131072\n"
+	if f := gather(m); f.Ancillary != 131072 || !f.AncillaryOwn || f.TCPSend[2] != 4194304 {
+		t.Errorf("%+v", f)
 	}
 
 	// Devices are not tried where namespaces are refused.
-	h = goodHost()
-	h.permission = errors.New("no")
-	if Gather(t.Context(), h); h.tapAsked {
+	m = doctortest.Good()
+	m.PermittedError = errors.New("no")
+	if gather(m); m.AskedTAP {
 		t.Error("asked for a TAP without permission")
 	}
-}
-
-// Each lack is found, told with a remedy, and is the only one found.
-func TestLacks(t *testing.T) {
-	iridium := needOf(t, "../examples/iridium.yaml")
-	commands := iridium
-	commands.Commands = 200
-	for name, c := range map[string]struct {
-		spoil   func(*host)
-		need    Need
-		check   string
-		verdict Verdict
-		remedy  string
-	}{
-		"kernel":        {func(h *host) { h.kernel = errors.New("epoll_pwait2 is missing") }, iridium, "kernel", Missing, "newer kernel"},
-		"ordinary user": {func(h *host) { h.root, h.permission = false, errors.New("node: run as root") }, iridium, "privileges", Missing, "run as root"},
-		"no tun":        {func(h *host) { h.tun = errors.New("run `modprobe tun`") }, iridium, "/dev/net/tun", Missing, "modprobe tun"},
-		"no carrier":    {func(h *host) { h.tapError = errors.New("TUNSETCARRIER") }, iridium, "TAP devices", Missing, "CONFIG_TUN"},
-		"no USO":        {func(h *host) { h.tap.USO = false }, iridium, "TAP devices", Note, "Linux 6.2"},
-		"files":         {func(h *host) { h.most = 500 }, iridium, "open files", Missing, "nofile=868"},
-		"pid_max":       {func(h *host) { h.files["/proc/sys/kernel/pid_max"] = "100" }, iridium, "threads", Missing, "kernel.pid_max"},
-		"container":     {func(h *host) { h.files["/sys/fs/cgroup/user.slice/pids.max"] = "100" }, iridium, "threads", Missing, "TasksMax"},
-		"namespaces":    {func(h *host) { h.files["/proc/sys/user/max_net_namespaces"] = "10" }, iridium, "network namespaces", Missing, "max_net_namespaces"},
-		"memory":        {func(h *host) { h.files["/proc/meminfo"] = "MemAvailable: 400000 kB\n" }, iridium, "memory", Missing, "memory"},
-		"one CPU":       {func(h *host) { h.cpus = 1 }, iridium, "CPUs", Note, "more CPUs"},
-		"no priority":   {func(h *host) { h.realTime = false }, iridium, "real-time priority", Note, "CAP_SYS_NICE"},
-		"no IPv6":       {func(h *host) { delete(h.files, "/proc/sys/net/ipv6/conf/all/disable_ipv6") }, iridium, "IPv6", Missing, "ipv6.disable"},
-		"no FRR":        {func(h *host) { delete(h.versions, router.FRR) }, iridium, "frr", Missing, "not there"},
-		"no FRR, maybe": {func(h *host) { delete(h.versions, router.FRR) }, Need{}, "frr", Note, "not there"},
-		"no BIRD":       {func(h *host) { delete(h.versions, router.BIRD) }, iridium, "", OK, ""},
-		"inotify":       {func(*host) {}, commands, "inotify instances", Note, "max_user_instances"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			h := goodHost()
-			c.spoil(h)
-			found := false
-			findings := Examine(c.need, Gather(t.Context(), h))
-			for _, f := range findings {
-				switch {
-				case f.Check == c.check:
-					found = true
-					if f.Verdict != c.verdict || !strings.Contains(f.Remedy, c.remedy) || f.Consequence == "" {
-						t.Errorf("%+v", f)
-					}
-				case f.Verdict != OK && !strings.HasPrefix(f.Check, "neighbours"):
-					t.Errorf("also: %+v", f)
-				}
-			}
-			if found != (c.check != "") || Healthy(findings) != (c.verdict != Missing) {
-				t.Errorf("found %v, healthy %v: %+v", found, Healthy(findings), findings)
-			}
-		})
+	// Only what a scenario names is asked for its version.
+	if f := doctor.Gather(t.Context(), doctortest.Good(), doctor.Need{Nodes: 1, Software: []string{router.BIRD}}, "/run"); len(f.Software) != 1 || f.Software[router.BIRD].Version != "2.0.12" {
+		t.Errorf("%+v", f.Software)
 	}
 }
 
-// Neighbour tables are the emulator's to raise, unless it may not.
-func TestNeighbours(t *testing.T) {
-	for _, c := range []struct {
-		need     int
-		have     [3]int64
-		settable bool
-		want     Verdict
-	}{
-		{100, [3]int64{128, 512, 1024}, false, OK},
-		{600, [3]int64{128, 512, 1024}, false, Note},
-		{2000, [3]int64{128, 512, 1024}, false, Missing},
-		{2000, [3]int64{128, 512, 1024}, true, Note},
-		{2000, [3]int64{Unlimited, Unlimited, Unlimited}, false, OK},
-	} {
-		f := neighbours(Need{Neighbours: c.need}, Facts{Neighbours: [2][3]int64{c.have, c.have}, NeighboursSettable: c.settable})
-		if len(f) != 2 || f[0].Verdict != c.want || f[1].Verdict != c.want {
-			t.Errorf("%+v: %+v", c, f)
+// Refusals and warnings are sentences with all that a user needs.
+func TestSentences(t *testing.T) {
+	m := doctortest.Good()
+	m.Descriptors, m.Inodes, m.Priority = [2]uint64{100, 100}, 3, false
+	findings := examine(t, m, doctor.Need{Nodes: 72, Descriptors: 868, Inodes: 864})
+	refusals, warnings := doctor.Refusals(findings), doctor.Warnings(findings)
+	if len(refusals) != 2 || len(warnings) != 1 || doctor.Healthy(findings) {
+		t.Fatalf("refusals %q, warnings %q", refusals, warnings)
+	}
+	for _, s := range append(refusals, warnings...) {
+		if strings.Contains(s, "\n") || strings.Count(s, ";") < 1 {
+			t.Errorf("not a sentence: %q", s)
 		}
+	}
+	if want := "open files: not all ports of 72 nodes can be opened (have 100, need 868); raise"; !strings.HasPrefix(refusals[0], want) {
+		t.Errorf("%q does not begin with %q", refusals[0], want)
+	}
+	// An ordinary user is told of that alone.
+	m.UID, m.PermittedError, m.TUNError = 1000, errors.New("node: run as root"), errors.New("permission denied")
+	if got := doctor.Refusals(examine(t, m, doctor.Need{})); len(got) != 1 || !strings.HasSuffix(got[0], "; run as root") {
+		t.Errorf("%q", got)
 	}
 }
 
 // More of everything never makes a verdict worse, and a greater need never
 // makes one better.
 func TestMonotonic(t *testing.T) {
-	rank := map[Verdict]int{OK: 0, Note: 1, Missing: 2}
+	rank := map[doctor.Verdict]int{doctor.OK: 0, doctor.Note: 1, doctor.Warning: 2, doctor.Missing: 3}
 	rapid.Check(t, func(r *rapid.T) {
 		draw := func(name string) int { return rapid.IntRange(0, 100_000).Draw(r, name) }
-		need := Need{Nodes: 1 + draw("nodes"), Descriptors: draw("descriptors"), Neighbours: draw("neighbours"), Threads: draw("threads"), Daemons: draw("daemons"), Commands: draw("commands"), Memory: int64(draw("memory"))}
-		have := Facts{
+		need := doctor.Need{
+			Nodes: 1 + draw("nodes"), Descriptors: draw("descriptors"), HostFiles: draw("files"), Neighbours: draw("neighbours"),
+			Processes: draw("processes"), Threads: draw("threads"), Daemons: draw("daemons"), Commands: draw("commands"),
+			Memory: int64(draw("memory")), Disk: int64(draw("disk")), Inodes: draw("inodes"),
+			SocketBuffer: int64(draw("buffer")), Ancillary: int64(draw("ancillary")),
+			Rate: 1e3 * float64(draw("rate")), RoundTrip: time.Millisecond * time.Duration(draw("round trip")),
+		}
+		have := doctor.Facts{
 			DescriptorsNow: 1024, DescriptorsMost: uint64(draw("have descriptors")),
-			PIDMax: int64(draw("pids")), ThreadsMax: int64(draw("have threads")), CgroupPIDs: Unlimited,
-			NetNamespaces: int64(draw("namespaces")), Mounts: int64(draw("mounts")), Inotify: int64(draw("inotify")),
-			MemoryAvailable: int64(draw("have memory")), MemoryCgroup: Unlimited, CPUs: 1 + draw("cpus")%64,
+			FileMax: int64(draw("have files")), FilesOpen: int64(draw("open files")),
+			PIDMax: int64(draw("pids")), ThreadsMax: int64(draw("have threads")), CgroupPIDs: doctor.Unlimited,
+			UserProcesses: int64(draw("ulimit -u")), ThreadsNow: int64(draw("threads now")),
+			NetNamespaces: int64(draw("namespaces")), UTSNamespaces: int64(draw("uts namespaces")),
+			Mounts: int64(draw("mounts")), MountsNow: int64(draw("mounts now")), Inotify: int64(draw("inotify")),
+			MemoryAvailable: int64(draw("have memory")), MemoryCgroup: doctor.Unlimited, CPUs: 1 + float64(draw("cpus")%64),
+			Disk: int64(draw("have disk")), Inodes: int64(draw("have inodes")),
+			SocketBuffer: int64(draw("have buffer")), Ancillary: int64(draw("have ancillary")),
+			TCPReceive: [3]int64{1, 2, int64(draw("rmem"))}, TCPSend: [3]int64{1, 2, int64(draw("wmem"))},
+			NetdevBudget: int64(draw("budget")), NetdevBacklog: int64(draw("backlog")),
 		}
 		for i := range have.Neighbours {
 			n := int64(draw("gc_thresh1"))
@@ -277,16 +214,32 @@ func TestMonotonic(t *testing.T) {
 		}
 		better, smaller := have, need
 		better.DescriptorsMost *= 2
-		better.PIDMax, better.ThreadsMax, better.NetNamespaces, better.Mounts = 2*have.PIDMax, 2*have.ThreadsMax, 2*have.NetNamespaces, 2*have.Mounts
-		better.Inotify, better.MemoryAvailable, better.CPUs, better.RealTime = 2*have.Inotify, 2*have.MemoryAvailable, 2*have.CPUs, true
+		for _, v := range []*int64{
+			&better.FileMax, &better.PIDMax, &better.ThreadsMax, &better.UserProcesses, &better.NetNamespaces, &better.UTSNamespaces,
+			&better.Mounts, &better.Inotify, &better.MemoryAvailable, &better.Disk, &better.Inodes, &better.SocketBuffer, &better.Ancillary,
+			&better.NetdevBudget, &better.NetdevBacklog,
+		} {
+			*v *= 2
+		}
+		if better.TCPReceive[2] > 0 && better.TCPSend[2] > 0 { // 0 is not known
+			better.TCPReceive[2], better.TCPSend[2] = 2*have.TCPReceive[2], 2*have.TCPSend[2]
+		}
+		better.CPUs, better.RealTime, better.Root = 2*have.CPUs, true, true
 		for i := range better.Neighbours {
 			for k := range better.Neighbours[i] {
 				better.Neighbours[i][k] *= 2
 			}
 		}
-		smaller.Nodes, smaller.Descriptors, smaller.Neighbours, smaller.Threads = 1+need.Nodes/2, need.Descriptors/2, need.Neighbours/2, need.Threads/2
-		smaller.Daemons, smaller.Commands, smaller.Memory = need.Daemons/2, need.Commands/2, need.Memory/2
-		base, easier, less := Examine(need, have), Examine(need, better), Examine(smaller, have)
+		for _, v := range []*int{
+			&smaller.Descriptors, &smaller.HostFiles, &smaller.Neighbours, &smaller.Processes, &smaller.Threads, &smaller.Daemons, &smaller.Commands, &smaller.Inodes,
+		} {
+			*v /= 2
+		}
+		for _, v := range []*int64{&smaller.Memory, &smaller.Disk, &smaller.SocketBuffer, &smaller.Ancillary} {
+			*v /= 2
+		}
+		smaller.Nodes, smaller.Rate, smaller.RoundTrip = 1+need.Nodes/2, need.Rate/2, need.RoundTrip/2
+		base, easier, less := doctor.Examine(need, have), doctor.Examine(need, better), doctor.Examine(smaller, have)
 		for i, f := range base {
 			if rank[easier[i].Verdict] > rank[f.Verdict] || rank[less[i].Verdict] > rank[f.Verdict] {
 				r.Errorf("%+v\nwith more: %+v\nfor less: %+v", f, easier[i], less[i])
@@ -295,16 +248,50 @@ func TestMonotonic(t *testing.T) {
 	})
 }
 
+// Settings mend what they are for: on a machine that has them nothing is left
+// to set.
+func TestSettingsMend(t *testing.T) {
+	for _, need := range []doctor.Need{doctor.Typical(), needOf(t, "../examples/starlink-shell1.yaml"), needOf(t, "../examples/kuiper-ospf.yaml")} {
+		m := doctortest.Good()
+		for name, low := range map[string]string{
+			"proc/sys/kernel/pid_max": "400", "proc/sys/kernel/threads-max": "400", "proc/sys/user/max_net_namespaces": "1",
+			"proc/sys/user/max_uts_namespaces": "1", "proc/sys/fs/file-max": "3000", "proc/sys/fs/mount-max": "3",
+			"proc/sys/net/core/netdev_budget": "1", "proc/sys/net/core/netdev_max_backlog": "1", "proc/sys/fs/inotify/max_user_instances": "0",
+			"proc/sys/net/core/optmem_max": "1", "proc/sys/kernel/sched_rt_runtime_us": "0",
+		} {
+			m.Tree[name] = low
+		}
+		m.Priority = false
+		for _, readOnly := range []bool{false, true} {
+			m.ReadOnly = readOnly
+			settings := doctor.Settings(examine(t, m, need))
+			for _, s := range settings {
+				m.Tree["proc/sys/"+strings.ReplaceAll(s.Sysctl, ".", "/")] = s.Value
+			}
+			if !readOnly && len(settings) < 12 {
+				t.Errorf("%d settings", len(settings))
+			}
+			m.Priority = true // which sched_rt_runtime_us had forbidden
+			if left := doctor.Settings(examine(t, m, need)); len(left) > 0 {
+				t.Errorf("still to be set: %+v", left)
+			}
+		}
+	}
+}
+
 // The real machine answers; what it answers is its own affair.
 func TestSystem(t *testing.T) {
-	f := Gather(t.Context(), System{})
-	if f.Kernel == "" || f.CPUs < 1 || f.PIDMax < 1 || f.DescriptorsMost < 1 || f.MemoryAvailable < 1 {
+	f := doctor.Gather(t.Context(), doctor.System{}, doctor.Need{}, t.TempDir())
+	if f.Kernel == "" || f.CPUs <= 0 || f.PIDMax < 1 || f.DescriptorsMost < 1 || f.MemoryAvailable < 1 || f.ThreadsNow < 1 || f.MountsNow < 1 || f.Disk < 1 || f.SocketBuffer < 1 {
 		t.Errorf("%+v", f)
 	}
 	if f.Permission == nil && f.TUN == nil && f.TAPError != nil {
 		t.Errorf("TAP devices may be opened and do not work: %v", f.TAPError)
 	}
-	if len(Examine(Need{}, f)) < 10 {
+	if f.Permission == nil && (f.TCPReceive[2] < 1 || f.Ancillary == doctor.Unlimited) {
+		t.Errorf("what a node begins with is not known: %+v", f)
+	}
+	if len(doctor.Examine(doctor.Need{}, f)) < 20 {
 		t.Error("too few findings")
 	}
 }

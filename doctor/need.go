@@ -1,11 +1,16 @@
 package doctor
 
 import (
+	"math"
 	"slices"
+	"time"
 
 	"orrery.dev/orrery/emulation"
+	"orrery.dev/orrery/orbit"
 	"orrery.dev/orrery/plan"
 	"orrery.dev/orrery/router"
+	"orrery.dev/orrery/scenario"
+	"orrery.dev/orrery/sky"
 )
 
 // Need is what a run asks of its host. The zero value asks for the general
@@ -13,36 +18,48 @@ import (
 type Need struct {
 	Nodes       int
 	Descriptors int // open files of the emulator
+	HostFiles   int // open files of all processes
 	Neighbours  int // entries in the host's neighbour tables
 	Processes   int // daemons and commands
 	Daemons     int // routing daemons among them
 	Threads     int // of all processes and the emulator
 	Commands    int // the scenario's own among the processes
 	Memory      int64
+	// Disk and Inodes that the run directory takes.
+	Disk   int64
+	Inodes int
+
+	// SocketBuffer is the largest receive buffer that the emulator asks for.
+	SocketBuffer int64
+	// Ancillary is the most that a daemon's socket takes of optmem_max.
+	Ancillary int64
+	// Rate of the fastest link in bit/s, 0 if none is limited, and how long the
+	// longest round trip may be by geometry.
+	Rate      float64
+	RoundTrip time.Duration
+
 	// Software lists the routing suites that are needed: router.BIRD, router.FRR.
 	Software []string
 }
 
-// Memory in bytes; doc.go says where the figures are from. A program that is
-// not listed counts as much as an isisd.
-const (
-	kernelPerNode  = 700 << 10
-	emulatorMemory = 64 << 20
-	otherProgram   = 4 << 20
-)
-
-var programMemory = map[string]int64{"bird": 800 << 10, "zebra": 7 << 20, "isisd": 4 << 20}
-
-// Threads: as many as zebra has, which has the most of FRR's daemons (BIRD has
-// one), and several times what the emulator was seen with.
-const (
-	frrThreads      = 5
-	emulatorThreads = 64
-)
-
-// neighboursPerPort are a port's peer, the peer's loopback, and multicast
-// groups; with as much again for those of the loopback devices.
-const neighboursPerPort = 4
+// Typical is the need of a large network that "orrery tune" makes room for when
+// it is told of none: 2,000 nodes with five ports each, two daemons a node, and
+// links of 1 Gbit/s in a low orbit.
+func Typical() Need {
+	const nodes, ports, processes = 2000, 5, 2
+	return Need{
+		Nodes:        nodes,
+		Descriptors:  nodes*(ports+1) + 256,
+		HostFiles:    nodes*(ports+1) + nodes*processes*programs["zebra"].files,
+		Neighbours:   neighboursPerPort * nodes * (ports + 1),
+		Processes:    nodes * processes,
+		Threads:      emulatorThreads + nodes*(programs["zebra"].threads+otherProgram.threads),
+		Commands:     nodes,
+		Inodes:       nodes * (filesPerNode + processes*filesPerProcess),
+		SocketBuffer: emulation.EchoBuffer,
+		Rate:         1e9, RoundTrip: 200 * time.Millisecond,
+	}
+}
 
 // NeedOf a plan.
 func NeedOf(p *plan.Plan) (Need, error) {
@@ -51,43 +68,104 @@ func NeedOf(p *plan.Plan) (Need, error) {
 		return Need{}, err
 	}
 	n := Need{
-		Nodes: d.Nodes, Descriptors: d.Descriptors,
-		Neighbours: neighboursPerPort * (d.Nodes + d.Ports),
-		Processes:  d.Processes(),
-		Threads:    emulatorThreads,
-		Memory:     emulatorMemory + int64(d.Nodes)*kernelPerNode,
+		Nodes: d.Nodes, Descriptors: d.Descriptors, HostFiles: d.Descriptors,
+		Neighbours:   neighboursPerPort * (d.Nodes + d.Ports),
+		Processes:    d.Processes(),
+		Threads:      emulatorThreads,
+		Memory:       emulatorMemory + int64(d.Nodes)*kernelPerNode,
+		Inodes:       d.Nodes*filesPerNode + d.Processes()*filesPerProcess,
+		SocketBuffer: emulation.EchoBuffer,
+		Rate:         fastest(&p.Scenario.Spec),
+		RoundTrip:    roundTrip(p),
 	}
+	n.Disk = int64(n.Inodes)*block + roomForLogs
 	routing := make(map[string]bool)
 	for _, r := range d.Routing {
-		programs, err := router.Programs(r)
+		names, err := router.Programs(r)
 		if err != nil {
 			return Need{}, err
 		}
-		for _, name := range programs {
+		for _, name := range names {
 			routing[name] = true
 		}
-		if len(programs) > 0 {
+		if len(names) > 0 {
 			daemon, _ := router.Daemon(r) // Programs has asked it already
 			n.Software = append(n.Software, daemon)
 		}
 	}
 	slices.Sort(n.Software)
 	n.Software = slices.Compact(n.Software)
+	if len(n.Software) > 0 {
+		for i := range p.Nodes {
+			n.Ancillary = max(n.Ancillary, int64(len(p.Nodes[i].Ports)*membershipsPerPort*membership))
+		}
+	}
 	for name, count := range d.Programs {
-		memory, threads := int64(otherProgram), 1
-		if m, ok := programMemory[name]; ok {
-			memory = m
+		each, ok := programs[name]
+		if !ok {
+			each = otherProgram
 		}
 		if routing[name] {
 			n.Daemons += count
-			if name != "bird" {
-				threads = frrThreads
-			}
 		} else {
 			n.Commands += count
 		}
-		n.Memory += int64(count) * memory
-		n.Threads += count * threads
+		n.Memory += int64(count) * each.memory
+		n.Threads += count * each.threads
+		n.HostFiles += count * each.files
 	}
 	return n, nil
+}
+
+// fastest is the highest rate of any link, 0 if none is limited.
+func fastest(s *scenario.Spec) (rate float64) {
+	look := func(p *scenario.Properties) {
+		rate = max(rate, float64(p.Rate))
+		if p.Table != nil {
+			for _, r := range p.Table.Rows {
+				if r.Rate != nil {
+					rate = max(rate, float64(*r.Rate))
+				}
+			}
+		}
+	}
+	for i := range s.Constellations {
+		if l := s.Constellations[i].Links; l != nil {
+			look(&l.Properties)
+		}
+	}
+	for i := range s.InterLinks {
+		look(&s.InterLinks[i].Properties)
+	}
+	for i := range s.GroundLinks {
+		look(&s.GroundLinks[i].Properties)
+	}
+	return rate
+}
+
+// roundTrip bounds the longest round trip by geometry alone, without queues and
+// extra delays: from the horizon up to the highest satellite's height at
+// scenario time 0 and down again, and with links between satellites half way
+// round the Earth at that height.
+func roundTrip(p *plan.Plan) time.Duration {
+	var highest float64 // km from the Earth's centre
+	for i := range p.Nodes {
+		if p.Nodes[i].Kind != plan.Satellite {
+			continue
+		}
+		if at, err := p.Nodes[i].Motion.State(0); err == nil {
+			highest = max(highest, at.Position.Norm())
+		}
+	}
+	if highest <= orbit.EarthRadius {
+		return 0
+	}
+	way := 2 * math.Sqrt(highest*highest-orbit.EarthRadius*orbit.EarthRadius)
+	for i := range p.Scenario.Spec.Constellations {
+		if l := p.Scenario.Spec.Constellations[i].Links; l != nil && l.Pattern != "none" {
+			way += math.Pi * highest
+			break
+		}
+	}
+	return time.Duration(2 * way / sky.SpeedOfLight * float64(time.Second))
 }

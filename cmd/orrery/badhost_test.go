@@ -59,7 +59,7 @@ var badHosts = map[string]badHost{
 		return within("mount -t tmpfs none /usr/lib/frr", "--mount")(t, argv)
 	}, []string{"/usr/lib/frr/", "apt-get install frr"}},
 	"few descriptors": {oracleRouting, // Where it may not raise the limit again.
-		within("ulimit -n 64", "--user", "--map-root-user", "--mount"), []string{"6 nodes need", "file descriptors and the limit is 64", "ulimit -n"}},
+		within("ulimit -n 64", "--user", "--map-root-user", "--mount"), []string{"not all ports of 6 nodes can be opened", "have 64, need", "ulimit -n"}},
 	"no /dev/net/tun": {oracleRouting,
 		within("mount -t tmpfs none /dev/net", "--mount"),
 		[]string{"/dev/net/tun does not exist", "modprobe tun"}},

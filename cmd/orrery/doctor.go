@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +13,8 @@ import (
 	"golang.org/x/term"
 
 	"orrery.dev/orrery/doctor"
+	"orrery.dev/orrery/plan"
+	"orrery.dev/orrery/rundir"
 )
 
 func doctorCommand() *cobra.Command {
@@ -35,7 +39,7 @@ is missing.`,
 				return usageError(err)
 			}
 		}
-		findings := doctor.Examine(need, doctor.Gather(cmd.Context(), doctor.System{}))
+		findings := doctor.Examine(need, doctor.Gather(cmd.Context(), doctor.System{}, need, rundir.Root()))
 		if err := printFindings(os.Stdout, findings, *output); err != nil {
 			return err
 		}
@@ -45,6 +49,23 @@ is missing.`,
 		return nil
 	}
 	return c
+}
+
+// preflight refuses what this host cannot run, and says on standard error what
+// will go worse than expected, both in doctor's words.
+func preflight(ctx context.Context, p *plan.Plan) error {
+	need, err := doctor.NeedOf(p)
+	if err != nil {
+		return usageError(err)
+	}
+	findings := doctor.Examine(need, doctor.Gather(ctx, doctor.System{}, need, rundir.Root()))
+	if refusals := doctor.Refusals(findings); len(refusals) > 0 {
+		return &exitError{exitHost, errors.New(strings.Join(refusals, "\norrery: "))}
+	}
+	for _, w := range doctor.Warnings(findings) {
+		fmt.Fprintln(os.Stderr, "orrery: warning: "+w)
+	}
+	return nil
 }
 
 func printFindings(w io.Writer, findings []doctor.Finding, format string) error {

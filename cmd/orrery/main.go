@@ -107,6 +107,7 @@ sight, and real routing daemons that have to live with it.`,
 	})
 	root.AddGroup(
 		&cobra.Group{ID: "file", Title: "Scenario files:"},
+		&cobra.Group{ID: "host", Title: "The host:"},
 		&cobra.Group{ID: "life", Title: "Life of a run:"},
 		&cobra.Group{ID: "look", Title: "Looking at a run:"},
 		&cobra.Group{ID: "steer", Title: "Steering a run:"},
@@ -117,7 +118,8 @@ sight, and real routing daemons that have to live with it.`,
 			root.AddCommand(c)
 		}
 	}
-	add("file", validateCommand(), planCommand(), schemaCommand(), fetchCommand(), doctorCommand())
+	add("file", validateCommand(), planCommand(), schemaCommand(), fetchCommand())
+	add("host", doctorCommand(), tuneCommand())
 	add("life", upCommand(), downCommand())
 	add("look", statusCommand(), nodesCommand(), linksCommand(), contactsCommand(), eventsCommand(), pathCommand(), pingCommand(), captureCommand())
 	add("steer", execCommand(), shellCommand(), pauseCommand(), resumeCommand(), speedCommand())

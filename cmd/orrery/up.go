@@ -95,6 +95,9 @@ func up(ctx context.Context, file string, o *upOptions) error {
 	if path := rundir.Socket(name); len(path) > longestSocket {
 		return &exitError{exitHost, fmt.Errorf("the path of the control socket, %s, has %d bytes, and the kernel takes %d; set ORRERY_RUNTIME_DIR to a shorter directory", path, len(path), longestSocket)}
 	}
+	if err := preflight(ctx, p); err != nil {
+		return err
+	}
 	if err := emulation.Preflight(p, node.Config{RunDir: rundir.Dir(name)}); err != nil {
 		return err
 	}

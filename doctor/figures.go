@@ -1,0 +1,77 @@
+package doctor
+
+// Figures measured on the development machine: Debian 12, Linux 6.18, 2 cores,
+// BIRD 2.0.12, FRR 8.4.4.
+
+// Memory in bytes.
+const (
+	// 2,000 namespaces with 5 TAPs each hold 1.35 GB of the kernel's memory.
+	kernelPerNode = 700 << 10
+	// An emulator of 60 nodes and 240 ports has 37 MB resident.
+	emulatorMemory = 64 << 20
+)
+
+// program is what one process takes.
+type program struct {
+	memory  int64 // proportional set size (PSS) once it is up, bytes
+	threads int
+	files   int // open files, on a node of four ports
+}
+
+// programs by name. Memory is the greater of two measurements: the pairs of
+// host-limits (one node) and the mean of 15 nodes each on a torus of 60; threads
+// and files are the most that any of them had.
+var programs = map[string]program{
+	"bird":   {920 << 10, 1, 13},
+	"zebra":  {7 << 20, 6, 37},
+	"isisd":  {4 << 20, 1, 17},
+	"ospfd":  {3800 << 10, 1, 14},
+	"ospf6d": {3500 << 10, 1, 14},
+	"bfdd":   {2300 << 10, 1, 24},
+}
+
+// otherProgram stands for one that was not measured: FRR's other daemons, the
+// scenario's commands.
+var otherProgram = program{4 << 20, 4, 24}
+
+// The emulator itself had 15 threads at 2 CPUs.
+const emulatorThreads = 64
+
+// neighboursPerPort are a port's peer, the peer's loopback, and multicast
+// groups; the loopback device counts as a port. 60 routers with 240 ports added
+// 662 IPv6 and 180 IPv4 entries to the host's tables, 2.2 and 0.6 for each.
+const neighboursPerPort = 4
+
+// membership is what joining one multicast group on one port takes of a
+// socket's optmem_max: 20,480 bytes sufficed for 365 memberships of IPv6 and 426
+// of IPv4. A daemon may join two groups a port by one socket (RFC 2328 and
+// 5340: AllSPFRouters, AllDRouters).
+const (
+	membership         = 57
+	membershipsPerPort = 2
+)
+
+// In the run directory: a node has a directory, and a process up to five files
+// (configuration, log, process id, sockets), of a 4 KiB block each, as 15 nodes
+// of each daemon had. Logs grow with what happens: room for them is a guess of
+// ours, as are captures and the journal.
+const (
+	filesPerNode, filesPerProcess = 2, 5
+	block                         = 4 << 10
+	roomForLogs                   = 16 << 20
+)
+
+// daemonsPerCPU is how many routing daemons one CPU has carried well with their
+// default timers: 200 BIRD routers converge within 20 s on 2 cores, while of
+// 1,584 each held 18 % of its routes after 3 minutes.
+const daemonsPerCPU = 100
+
+// The kernel's defaults of how much the network softirq does in one go, with
+// which all figures of this project were measured (Documentation/admin-guide/sysctl/net.rst).
+const (
+	netdevBudget  = 300
+	netdevBacklog = 1000
+)
+
+// Versions of the routing suites that the tests run with.
+var testedVersions = map[string]string{"bird": "2.0.12", "frr": "8.4.4"}
