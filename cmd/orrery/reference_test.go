@@ -49,7 +49,7 @@ func TestReferenceIsComplete(t *testing.T) {
 			t.Errorf("exit code %d is not told of", code)
 		}
 	}
-	for _, name := range []string{"ORRERY_RUNTIME_DIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "SHELL", "TERM"} {
+	for _, name := range []string{"ORRERY_RUNTIME_DIR", "ORRERY_STATE_DIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "SHELL", "TERM"} {
 		if !bytes.Contains(page, []byte("`"+name+"`")) {
 			t.Errorf("variable %s is not told of", name)
 		}
