@@ -299,6 +299,9 @@ func (l *Linux) close() {
 	clear(l.nodes)
 }
 
+// mountSource names the run's file systems in lists of mounts.
+const mountSource = "orrery"
+
 // mountNamespaces makes the place where namespaces are bound: a file system of
 // its own, so that one call unmounts all of them together. It is taken out of its
 // parent's peer group, so that the bindings do not spread to other mount
@@ -311,7 +314,7 @@ func mountNamespaces(runDir string) error {
 			return fmt.Errorf("node: %w", err)
 		}
 	}
-	if err := unix.Mount("orrery", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755"); err != nil {
+	if err := unix.Mount(mountSource, dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755"); err != nil {
 		return fmt.Errorf("node: mount a tmpfs on %s: %w", dir, err)
 	}
 	for _, propagation := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -110,12 +111,30 @@ func settings(forward bool) []setting {
 		// between two nodes take one way, the one that Lookup tells.
 		{"ipv6/auto_flowlabels", "0"},
 		// ping without privileges.
-		{"ipv4/ping_group_range", "0 2147483647"},
+		{"ipv4/ping_group_range", "0 " + strconv.Itoa(lastGroup())},
 	}
 	if forward {
 		s = append(s, setting{"ipv6/conf/all/forwarding", "1"}, setting{"ipv4/ip_forward", "1"})
 	}
 	return s
+}
+
+// lastGroup is the highest group that there is in this process's user namespace;
+// others the kernel does not take.
+func lastGroup() int {
+	const most = 1<<31 - 1
+	b, err := os.ReadFile("/proc/self/gid_map") // user_namespaces(7)
+	if err != nil {
+		return most
+	}
+	last := 0
+	for line := range strings.Lines(string(b)) {
+		var inside, outside, count int
+		if _, err := fmt.Sscan(line, &inside, &outside, &count); err == nil {
+			last = max(last, inside+count-1)
+		}
+	}
+	return min(last, most)
 }
 
 // differing keeps those settings that the calling thread's namespace does not

@@ -102,7 +102,8 @@ func (l *Linux) closeViews(nodes []*linuxNode) {
 
 // template is the mount namespace that views are copies of: this process's own
 // without the bindings of namespaces, of which there is one per node, and
-// without others' runs.
+// without others' runs. What others unmount goes from it as well: bindings that
+// stayed in a copy would keep their namespaces alive.
 type template struct {
 	mu sync.Mutex // guards:
 	ns *os.File
@@ -118,10 +119,13 @@ func (l *Linux) viewTemplate() (*os.File, error) {
 		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 			return fmt.Errorf("make a mount namespace: %w", err)
 		}
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			return fmt.Errorf("make mounts private: %w", err)
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+			return fmt.Errorf("let mounts come from outside only: %w", err)
 		}
-		mounts, err := mountsBelow(append([]string{l.cfg.RunDir}, l.cfg.Hidden...))
+		runs := append([]string{l.cfg.RunDir}, l.cfg.Hidden...)
+		mounts, err := mountPoints(func(point, source string) bool {
+			return source == mountSource || slices.ContainsFunc(runs, func(d string) bool { return strings.HasPrefix(point, d+"/") })
+		})
 		if err != nil {
 			return err
 		}
@@ -134,9 +138,10 @@ func (l *Linux) viewTemplate() (*os.File, error) {
 	return l.template.ns, err
 }
 
-// mountsBelow lists the mount points below directories, the deepest first.
-func mountsBelow(dirs []string) ([]string, error) {
-	f, err := os.Open("/proc/thread-self/mountinfo")
+// mountPoints lists the mount points of the calling thread's namespace that are
+// wanted, outer ones first: what is mounted below goes with them.
+func mountPoints(wanted func(point, source string) bool) ([]string, error) {
+	f, err := os.Open("/proc/thread-self/mountinfo") // proc_pid_mountinfo(5)
 	if err != nil {
 		return nil, err
 	}
@@ -144,19 +149,22 @@ func mountsBelow(dirs []string) ([]string, error) {
 	var list []string
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 5 {
+		before, after, _ := strings.Cut(lines.Text(), " - ")
+		this, file := strings.Fields(before), strings.Fields(after)
+		if len(this) < 5 || len(file) < 2 {
 			continue
 		}
-		// Octal escapes as in fstab(5).
-		point := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(fields[4])
-		if slices.ContainsFunc(dirs, func(d string) bool { return strings.HasPrefix(point, d+"/") }) {
+		point := unescape.Replace(this[4])
+		if wanted(point, file[1]) {
 			list = append(list, point)
 		}
 	}
-	slices.SortFunc(list, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	slices.SortFunc(list, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
 	return list, lines.Err()
 }
+
+// unescape undoes how the kernel writes paths.
+var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
 // aside calls f on a thread that ends with it.
 func aside(f func() error) error {
@@ -299,7 +307,7 @@ func (l *Linux) furnish(n *linuxNode) error {
 
 // cover makes a directory an empty one, if it is there.
 func cover(dir, mode string) error {
-	err := unix.Mount("orrery", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, mode)
+	err := unix.Mount(mountSource, dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, mode)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("cover %s: %w", dir, err)
 	}
