@@ -85,6 +85,7 @@ var reserves = []reserve{
 		for_: []string{
 			"clock",                 // reads CLOCK_MONOTONIC by the vDSO
 			"tap", "fabric", "node", // the kernel rooms
+			"userns",                  // namespaces of an ordinary user
 			"emulation",               // echo sockets of the prober
 			"api",                     // the socket's owner and mode
 			"doctor",                  // limits of processes and file systems
@@ -102,7 +103,7 @@ var reserves = []reserve{
 	},
 	{
 		imported: []string{"os/exec"},
-		for_:     []string{"node", "router", "cmd/...", "scripts/..."},
+		for_:     []string{"node", "router", "userns", "cmd/...", "scripts/..."},
 		because:  "processes belong to the node engine, which alone can end them all; the router asks daemons for their versions and neighbours",
 	},
 	{

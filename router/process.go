@@ -101,6 +101,9 @@ var frrOwner = sync.OnceValues(func() (o owner, err error) {
 	return o, err
 })
 
+// Users are the users and groups that daemons change to, or want to be in.
+var Users = []string{frrUser, "frrvty"}
+
 // ErrMissing is wrapped by errors about software that is not installed.
 var ErrMissing = errors.New("not installed")
 

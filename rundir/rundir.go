@@ -15,27 +15,67 @@ import (
 // ErrNoRun is wrapped by the error for a run that does not exist.
 var ErrNoRun = errors.New("no such run")
 
+// RootKey is the environment variable that Root obeys before all else.
+const RootKey = "ORRERY_RUNTIME_DIR"
+
 // Root is the directory of all runs of this user: ORRERY_RUNTIME_DIR, else
-// /run/orrery for root, else orrery below XDG_RUNTIME_DIR, else below the
-// temporary directory.
+// /run/orrery for root, else orrery below XDG_RUNTIME_DIR, else orrery-UID below
+// the temporary directory.
 func Root() string {
-	if d := os.Getenv("ORRERY_RUNTIME_DIR"); d != "" {
-		return d
+	dir, _ := root()
+	return dir
+}
+
+// root also tells whether the directory lies where anybody may make one.
+func root() (dir string, public bool) {
+	if d := os.Getenv(RootKey); d != "" {
+		return d, false
 	}
 	if os.Geteuid() == 0 {
-		return "/run/orrery"
+		return "/run/orrery", false
 	}
 	if d := os.Getenv("XDG_RUNTIME_DIR"); d != "" {
-		return filepath.Join(d, "orrery")
+		return filepath.Join(d, "orrery"), false
 	}
-	return filepath.Join(os.TempDir(), fmt.Sprintf("orrery-%d", os.Geteuid()))
+	return filepath.Join(os.TempDir(), fmt.Sprintf("orrery-%d", os.Geteuid())), true
+}
+
+// MakeRoot makes the directory of all runs. An ordinary user's is for that user
+// alone; through root's others can pass, since daemons that drop root must.
+func MakeRoot() error {
+	dir, public := root()
+	mode := fs.FileMode(0o755)
+	if os.Geteuid() != 0 {
+		mode = 0o700
+	}
+	if err := os.MkdirAll(dir, mode); err != nil {
+		return fmt.Errorf("run directory: %w; set %s to a directory that you may write to", err, RootKey)
+	}
+	if !public {
+		return nil
+	}
+	// Somebody else may have been there first. Only the owner can change a mode.
+	st, err := os.Lstat(dir)
+	if err == nil && !st.IsDir() {
+		err = fmt.Errorf("%s is no directory", dir)
+	}
+	if err == nil {
+		err = os.Chmod(dir, mode)
+	}
+	if err != nil {
+		return fmt.Errorf("run directory: %w; set %s to a directory of your own", err, RootKey)
+	}
+	return nil
 }
 
 // Dir of a run.
 func Dir(name string) string { return filepath.Join(Root(), name) }
 
+// controlDir holds the control socket. Only the owner may look into it.
+const controlDir = "control"
+
 // Socket is the control socket of a run.
-func Socket(name string) string { return filepath.Join(Dir(name), "control.sock") }
+func Socket(name string) string { return filepath.Join(Dir(name), controlDir, "sock") }
 
 // Log is what a detached emulator writes.
 func Log(name string) string { return filepath.Join(Dir(name), "orrery.log") }
@@ -43,15 +83,20 @@ func Log(name string) string { return filepath.Join(Dir(name), "orrery.log") }
 // Make makes the directory of a run. Others can pass through it, since daemons
 // that drop root must reach their node's directory, but not look around.
 func Make(name string) (string, error) {
-	if err := os.MkdirAll(Root(), 0o755); err != nil {
-		return "", fmt.Errorf("run directory: %w; set ORRERY_RUNTIME_DIR to a directory that you may write to", err)
+	if err := MakeRoot(); err != nil {
+		return "", err
 	}
-	err := os.Mkdir(Dir(name), 0o711)
-	if err == nil {
-		err = os.Chmod(Dir(name), 0o711) // whatever the mask
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("run directory: %w", err)
+	for _, d := range []struct {
+		path string
+		mode fs.FileMode
+	}{{Dir(name), 0o711}, {filepath.Join(Dir(name), controlDir), 0o700}} {
+		err := os.MkdirAll(d.path, d.mode)
+		if err == nil {
+			err = os.Chmod(d.path, d.mode) // whatever the mask
+		}
+		if err != nil {
+			return "", fmt.Errorf("run directory: %w", err)
+		}
 	}
 	return Dir(name), nil
 }

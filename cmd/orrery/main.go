@@ -19,6 +19,7 @@ import (
 	"orrery.dev/orrery/rundir"
 	"orrery.dev/orrery/scenario"
 	"orrery.dev/orrery/tap"
+	"orrery.dev/orrery/userns"
 )
 
 // The exit codes, as docs/cli.md lists them.
@@ -50,6 +51,7 @@ func (e *exitError) Unwrap() error { return e.err }
 func usageError(err error) error { return &exitError{exitUsage, err} }
 
 func main() {
+	userns.Init()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	err := rootCommand().ExecuteContext(ctx)
 	stop()
@@ -80,7 +82,7 @@ func exitCode(err error) int {
 	case errors.As(err, new(scenario.Errors)), errors.As(err, new(*scenario.Problem)):
 		return exitUsage
 	}
-	for _, missing := range []error{router.ErrMissing, tap.ErrUnavailable, node.ErrNotPermitted, node.ErrDescriptors, node.ErrInUse, node.ErrLeftOver, node.ErrSpec} {
+	for _, missing := range []error{router.ErrMissing, tap.ErrUnavailable, node.ErrNotPermitted, node.ErrDescriptors, node.ErrInUse, node.ErrLeftOver, node.ErrSpec, userns.ErrUnavailable} {
 		if errors.Is(err, missing) {
 			return exitHost
 		}

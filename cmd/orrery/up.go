@@ -72,6 +72,9 @@ func up(ctx context.Context, file string, o *upOptions) error {
 	default:
 		return usageError(fmt.Errorf("--wait %s: want up or converged", o.wait))
 	}
+	if !mayMakeNodes() && !o.detach {
+		return again(ctx, os.Args[1:]...)
+	}
 	p, err := load(file)
 	if err != nil {
 		return err
@@ -95,11 +98,13 @@ func up(ctx context.Context, file string, o *upOptions) error {
 	if path := rundir.Socket(name); len(path) > longestSocket {
 		return &exitError{exitHost, fmt.Errorf("the path of the control socket, %s, has %d bytes, and the kernel takes %d; set ORRERY_RUNTIME_DIR to a shorter directory", path, len(path), longestSocket)}
 	}
-	if err := preflight(ctx, p); err != nil {
-		return err
-	}
-	if err := emulation.Preflight(p, node.Config{RunDir: rundir.Dir(name)}); err != nil {
-		return err
+	if mayMakeNodes() { // else the emulator looks for itself, once it may
+		if err := preflight(ctx, p); err != nil {
+			return err
+		}
+		if err := emulation.Preflight(p, node.Config{RunDir: rundir.Dir(name)}); err != nil {
+			return err
+		}
 	}
 	if o.record != "" {
 		if err := os.MkdirAll(o.record, 0o755); err != nil {
@@ -141,8 +146,11 @@ func detach(ctx context.Context, file, name string, o *upOptions) error {
 	failed := func() error {
 		text, _ := os.ReadFile(rundir.Log(name))
 		// It cleans up after itself, unless it was killed.
-		return errors.Join(fmt.Errorf("the emulator of %s ended early: %s", name, lastLine(string(text))),
-			node.Cleanup(rundir.Dir(name)), rundir.Remove(name))
+		err := errors.Join(fmt.Errorf("the emulator of %s ended early: %s", name, lastLine(string(text))), remove(ctx, name))
+		if code := cmd.ProcessState.ExitCode(); code == exitHost || code == exitUsage {
+			err = &exitError{code, err}
+		}
+		return err
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -95,10 +95,10 @@ func down(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	if err := node.Cleanup(rundir.Dir(name)); err != nil {
-		return err
+	if !mayMakeNodes() && node.Remains(rundir.Dir(name)) {
+		return again(ctx, "down", name)
 	}
-	if err := rundir.Remove(name); err != nil {
+	if err := remove(ctx, name); err != nil {
 		return err
 	}
 	fmt.Printf("%s: its emulator was gone; what was left is removed, in %s\n", name, short(time.Since(began)))
