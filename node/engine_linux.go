@@ -164,13 +164,15 @@ func (l *Linux) build(ctx context.Context, specs []Spec) error {
 		first error
 		stop  atomic.Bool
 	)
-	sysctls := map[bool]func() []setting{
+	settings := map[bool]func() []setting{
 		false: sync.OnceValue(func() []setting { return differing(settings(false)) }),
 		true:  sync.OnceValue(func() []setting { return differing(settings(true)) }),
 	}
 	work := func() {
 		defer group.Done()
 		defer leave()
+		sysctls := newSysctls()
+		defer sysctls.close()
 		for !stop.Load() {
 			i := int(next.Add(1)) - 1
 			if i >= len(specs) {
@@ -181,7 +183,7 @@ func (l *Linux) build(ctx context.Context, specs []Spec) error {
 			err := ctx.Err()
 			var files []*os.File
 			if err == nil {
-				files, err = build(s, n.namespace, sysctls[s.Forward])
+				files, err = build(s, n.namespace, sysctls, settings[s.Forward])
 			}
 			if err != nil {
 				once.Do(func() { first = fmt.Errorf("node %s: %w", s.Name, err) })

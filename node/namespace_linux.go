@@ -1,14 +1,10 @@
 package node
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"runtime"
-	"slices"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -81,97 +77,11 @@ func within(path string, f func() error) error {
 	return f()
 }
 
-// setting is a sysctl of a namespace.
-type setting struct{ path, value string }
-
-// settings of a node's namespace. Those under "default" hold for devices made
-// afterwards.
-func settings(forward bool) []setting {
-	s := []setting{
-		{"ipv6/conf/all/disable_ipv6", "0"},
-		{"ipv6/conf/default/disable_ipv6", "0"},
-		// Addresses are derived, not generated, and unique by construction:
-		// duplicate address detection would only make them wait.
-		{"ipv6/conf/default/addr_gen_mode", "1"},
-		{"ipv6/conf/default/accept_dad", "0"},
-		{"ipv6/conf/default/accept_ra", "0"},
-		{"ipv6/conf/default/router_solicitations", "0"},
-		// A route whose device has no carrier is not used, at once and without
-		// any daemon's help: a static route's next choice takes over.
-		{"ipv6/conf/default/ignore_routes_with_linkdown", "1"},
-		{"ipv4/conf/all/ignore_routes_with_linkdown", "1"},
-		{"ipv4/conf/default/ignore_routes_with_linkdown", "1"},
-		{"ipv6/conf/all/keep_addr_on_down", "1"},
-		// The way back may differ from the way there.
-		{"ipv4/conf/all/rp_filter", "0"},
-		{"ipv4/conf/default/rp_filter", "0"},
-		{"ipv6/route/max_size", "1048576"},
-		// Where next hops cost alike the kernel chooses by a hash of the packet's
-		// addresses and flow label. Without automatic flow labels all packets
-		// between two nodes take one way, the one that Lookup tells.
-		{"ipv6/auto_flowlabels", "0"},
-		// ping without privileges.
-		{"ipv4/ping_group_range", "0 " + strconv.Itoa(lastGroup())},
-	}
-	if forward {
-		s = append(s, setting{"ipv6/conf/all/forwarding", "1"}, setting{"ipv4/ip_forward", "1"})
-	}
-	return s
-}
-
-// lastGroup is the highest group that there is in this process's user namespace;
-// others the kernel does not take.
-func lastGroup() int {
-	const most = 1<<31 - 1
-	b, err := os.ReadFile("/proc/self/gid_map") // user_namespaces(7)
-	if err != nil {
-		return most
-	}
-	last := 0
-	for line := range strings.Lines(string(b)) {
-		var inside, outside, count int
-		if _, err := fmt.Sscan(line, &inside, &outside, &count); err == nil {
-			last = max(last, inside+count-1)
-		}
-	}
-	return min(last, most)
-}
-
-// differing keeps those settings that the calling thread's namespace does not
-// have yet. New namespaces are alike, so this is asked once for all.
-func differing(list []setting) []setting {
-	return slices.DeleteFunc(list, func(s setting) bool {
-		b, err := os.ReadFile("/proc/sys/net/" + s.path)
-		return err == nil && strings.Join(strings.Fields(string(b)), " ") == s.value
-	})
-}
-
-// write sets sysctls of the calling thread's namespace. One that this kernel
-// does not know is left out.
-func write(list []setting) error {
-	for _, s := range list {
-		path := "/proc/sys/net/" + s.path
-		fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-		if errors.Is(err, unix.ENOENT) {
-			continue
-		}
-		if err != nil {
-			return &os.PathError{Op: "open", Path: path, Err: err}
-		}
-		_, err = unix.Write(fd, []byte(s.value))
-		_ = unix.Close(fd)
-		if err != nil {
-			return &os.PathError{Op: "write " + s.value + " to", Path: path, Err: err}
-		}
-	}
-	return nil
-}
-
-// build makes a node's namespace, bound at path, and all that is in it. Sysctls
-// is called in the new namespace and gives what is to be set there. The
+// build makes a node's namespace, bound at path, and all that is in it. Settings
+// is called in the new namespace and gives what sysctls is to set there. The
 // calling thread is in the namespace afterwards. On an error, files that were
 // opened are closed; the binding at path, if any, is the caller's to undo.
-func build(spec *Spec, path string, sysctls func() []setting) (files []*os.File, err error) {
+func build(spec *Spec, path string, sysctls *sysctls, settings func() []setting) (files []*os.File, err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return nil, fmt.Errorf("make a network namespace: %w", err)
 	}
@@ -183,7 +93,7 @@ func build(spec *Spec, path string, sysctls func() []setting) (files []*os.File,
 	if err := unix.Mount(ownNamespace, path, "", unix.MS_BIND, ""); err != nil {
 		return nil, fmt.Errorf("bind the network namespace to %s: %w", path, err)
 	}
-	if err := write(sysctls()); err != nil {
+	if err := sysctls.write(settings()); err != nil {
 		return nil, err
 	}
 	defer func() {
