@@ -33,8 +33,14 @@ type echo struct {
 	conn *net.UDPConn
 
 	mu      sync.Mutex // guards the rest
-	waiting map[uint64]chan<- time.Duration
+	waiting map[uint64]waiting
 	next    uint64
+}
+
+// waiting is a request that was not answered yet.
+type waiting struct {
+	sent time.Time // with its monotonic part
+	rtt  chan<- time.Duration
 }
 
 // echoHeader is type, code, checksum, identifier, sequence; the payload begins
@@ -72,7 +78,7 @@ func newEcho(engine node.Engine, name string) (Echo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("echo socket of node %s: %w", name, err)
 	}
-	e := &echo{conn: pc.(*net.UDPConn), waiting: make(map[uint64]chan<- time.Duration)}
+	e := &echo{conn: pc.(*net.UDPConn), waiting: make(map[uint64]waiting)}
 	go e.receive()
 	return e, nil
 }
@@ -83,7 +89,7 @@ func (e *echo) Send(to netip.Addr, size int) (rtt <-chan time.Duration, forget f
 	e.mu.Lock()
 	id := e.next
 	e.next++
-	e.waiting[id] = c
+	e.waiting[id] = waiting{time.Now(), c}
 	e.mu.Unlock()
 	forget = func() {
 		e.mu.Lock()
@@ -118,15 +124,26 @@ func (e *echo) receive() {
 		}
 		id := binary.BigEndian.Uint64(b[echoHeader:])
 		sent := int64(binary.BigEndian.Uint64(b[echoHeader+8:]))
-		rtt := time.Duration(stamp(oob[:oobn]) - sent)
+		stamped := time.Duration(stamp(oob[:oobn]) - sent)
 		e.mu.Lock()
-		c := e.waiting[id]
+		w, ok := e.waiting[id]
 		delete(e.waiting, id)
 		e.mu.Unlock()
-		if c != nil {
-			c <- rtt // buffered, and sent once
+		if ok {
+			w.rtt <- roundTrip(stamped, time.Since(w.sent)) // buffered, and sent once
 		}
 	}
+}
+
+// roundTrip is the time between two stamps of the wall clock, unless that was
+// stepped in between: then, what passed on the monotonic clock until the answer
+// was read, which is a little longer.
+func roundTrip(stamped, elapsed time.Duration) time.Duration {
+	const slack = time.Millisecond // of a clock that is being slewed
+	if stamped < 0 || stamped > elapsed+slack {
+		return elapsed
+	}
+	return stamped
 }
 
 // Close implements Echo.

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,6 +32,11 @@ func (r *foregroundRun) events(t *testing.T) (list []struct{ Kind, A, B, Text st
 
 func (r *foregroundRun) statusHas(t *testing.T, text string) func() bool {
 	return func() bool {
+		select {
+		case err := <-r.done:
+			t.Fatalf("the run ended: %v\n%s", err, r.out)
+		default:
+		}
 		out, err := r.orrery(t, "status")
 		return err == nil && strings.Contains(out, text)
 	}
@@ -105,4 +112,83 @@ func TestKilledDaemons(t *testing.T) {
 		out, err := r.orrery(t, "ping", "ground-a", "ground-b", "-c", "1")
 		return err == nil && strings.Contains(out, "measured")
 	})
+}
+
+// A disk that is full under the run directory costs records, and the run says
+// so; the network goes on, and nothing is left in the end.
+func TestFullDisk(t *testing.T) {
+	needKernel(t)
+	r := startForeground(t, fmt.Sprintf(busyScenario, "protocol: oracle"))
+	disk, err := os.MkdirTemp("", "orr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "size=24m,mode=755"); err != nil {
+		_ = os.Remove(disk)
+		t.Skipf("needs a small file system to fill: mount tmpfs: %v", err)
+	}
+	r.root = filepath.Join(disk, "r")
+	t.Cleanup(func() {
+		end(t, r.cmd.Path, r.root)
+		if err := syscall.Unmount(disk, 0); err != nil {
+			t.Errorf("the run's file system is still in use: %v", err)
+			return
+		}
+		_ = os.Remove(disk)
+	})
+	r.cmd.Env = append(os.Environ(), "ORRERY_RUNTIME_DIR="+r.root)
+	r.cmd.Args = append(r.cmd.Args, "--record", filepath.Join(disk, "record"))
+	r.start(t)
+	until(t, "both stations reached each other", r.statusHas(t, "1 of 1 reach each other"))
+
+	fill := filepath.Join(disk, "fill")
+	if err := os.WriteFile(fill, make([]byte, 32<<20), 0o600); err == nil {
+		t.Fatal("32 MiB fit into 24")
+	}
+	// Something to write about.
+	for range 2 {
+		if out, err := r.orrery(t, "pause"); err != nil {
+			t.Fatalf("orrery pause: %v\n%s", err, out)
+		}
+		if out, err := r.orrery(t, "resume"); err != nil {
+			t.Fatalf("orrery resume: %v\n%s", err, out)
+		}
+	}
+	until(t, "said that it cannot write its log", func() bool {
+		// A page of the file may have had room left.
+		_, _ = r.orrery(t, "pause")
+		_, _ = r.orrery(t, "resume")
+		return r.statusHas(t, "the event log cannot be written")()
+	})
+	if out, err := r.orrery(t, "ping", "ground-a", "ground-b", "-c", "1"); err != nil || !strings.Contains(out, "measured") {
+		t.Errorf("the network does not go on: %v\n%s", err, out)
+	}
+	before := namespacesOf(t, r.root)
+	if out, err := r.orrery(t, "down"); err != nil {
+		t.Errorf("orrery down: %v\n%s", err, out)
+	}
+	if err := r.wait(t); err != nil {
+		t.Errorf("after down: %v\n%s", err, r.out)
+	}
+	if len(before) != 6 {
+		t.Errorf("%d namespaces", len(before))
+	}
+	if left := takeSnapshot(t, r.root).processes; len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// Processes of nodes that want all of the CPU do not stop the network.
+func TestGreedyProcesses(t *testing.T) {
+	needKernel(t)
+	greedy := "    - name: greedy\n      nodes: [\"*\"]\n      argv: [sh, -c, \"while :; do :; done\"]\n"
+	r := startForeground(t, fmt.Sprintf(busyScenario, "protocol: oracle")+greedy)
+	r.start(t)
+	until(t, "both stations reached each other", r.statusHas(t, "1 of 1 reach each other"))
+	until(t, "gave a verdict", r.statusHas(t, "verdict"))
+	out, err := r.orrery(t, "ping", "ground-a", "ground-b", "-c", "20", "-i", "100ms")
+	if err != nil || !strings.Contains(out, "20 sent, 0 lost") {
+		t.Errorf("ping beside greedy processes: %v\n%s", err, out)
+	}
+	t.Log(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])
 }
