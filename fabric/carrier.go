@@ -44,8 +44,15 @@ func (a *announcer) start(wg *sync.WaitGroup) {
 
 func (a *announcer) stop() { close(a.stopped) }
 
-// apply makes the changes in their order and returns when all are told.
-func (a *announcer) apply(changes []carrierChange) error {
+// set makes the changes in their order and returns when all are told.
+func (a *announcer) set(ports []*port, carriers []Carrier) error {
+	if len(carriers) == 0 {
+		return nil
+	}
+	changes := make([]carrierChange, len(carriers))
+	for i, c := range carriers {
+		changes[i] = carrierChange{ports[c.Port], c.Up}
+	}
 	done := make(chan error, 1)
 	select {
 	case a.requests <- announcement{changes, done}:

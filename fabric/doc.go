@@ -78,9 +78,9 @@
 //
 // Workers are goroutines, and what stops goroutines stops them: the collector,
 // and every 10 ms the scheduler, which then depends on a thread of ordinary
-// priority to go on. A process that computes a lot should leave a CPU free or
-// run the fabric in a process of its own. Lateness says what it came to. It
-// counts from the instant at which a frame was read; that it was not read at
+// priority to go on. A [Process] keeps the engine away from a program that computes
+// a lot, and all of its threads at real-time priority. Lateness says what it came
+// to. It counts from the instant at which a frame was read; that it was not read at
 // once is not seen.
 //
 // A frame counts as sent when it is read. What overflows the device's own queue

@@ -69,25 +69,35 @@ var _ Fabric = (*Engine)(nil)
 // The engine raises GOMAXPROCS by the number of workers, so that other
 // goroutines cannot keep a worker from running, and Close takes that back.
 func New(c Config) (*Engine, error) {
-	e, err := build(c)
+	e, err := build(c, nil)
 	if err != nil {
 		return nil, err
 	}
+	e.start(c.Ordinary)
+	return e, nil
+}
+
+// start sets the engine's threads going.
+func (e *Engine) start(ordinary bool) {
 	e.control.start(&e.running)
 	e.announcer.start(&e.running)
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(e.workers))
 	for _, w := range e.workers {
 		ready := make(chan struct{})
-		e.running.Go(func() { w.run(ready, !c.Ordinary) })
+		e.running.Go(func() { w.run(ready, !ordinary) })
 		<-ready
 	}
-	return e, nil
 }
 
-// build makes an engine that stands still.
-func build(c Config) (*Engine, error) {
+// check fills in what c leaves out.
+func (c *Config) check() error {
 	if c.Timeline == nil {
-		return nil, errors.New("fabric: Config.Timeline is missing")
+		return errors.New("fabric: Config.Timeline is missing")
+	}
+	for i, p := range c.Ports {
+		if p.Device == nil {
+			return fmt.Errorf("fabric: port %d (%s) has no device", i, p.Name)
+		}
 	}
 	if c.Workers == 0 {
 		c.Workers = max(1, runtime.NumCPU()/2)
@@ -98,13 +108,22 @@ func build(c Config) (*Engine, error) {
 	if c.SuperFrame == 0 {
 		c.SuperFrame = defaultSuperFrame
 	}
-	e := &Engine{timeline: c.Timeline, superFrame: c.SuperFrame, ledger: newLedger(len(c.Ports), c.Workers)}
+	return nil
+}
+
+// build makes an engine that stands still and counts in l, or in a ledger of its
+// own if that is nil.
+func build(c Config, l *ledger) (*Engine, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if l == nil {
+		l = newLedger(len(c.Ports), c.Workers)
+	}
+	e := &Engine{timeline: c.Timeline, superFrame: c.SuperFrame, ledger: l}
 	e.control.cond.L = &e.control.mu
 	nodes := make(map[int]*transit)
 	for i, p := range c.Ports {
-		if p.Device == nil {
-			return nil, fmt.Errorf("fabric: port %d (%s) has no device", i, p.Name)
-		}
 		q := newPort(PortID(i), p, c.Seed)
 		q.account = &e.ledger.ports[i]
 		var err error
@@ -151,8 +170,12 @@ func (e *Engine) Set(id PortID, wire *Wire) {
 		if int(wire.Peer) < 0 || int(wire.Peer) >= len(e.ports) {
 			panic(fmt.Sprintf("fabric: port %d: no port %d to be wired to", id, wire.Peer))
 		}
-		if allow := allowsSuperFrames(wire, e.superFrame); allow != p.superFrames.Load() {
-			p.superFrames.Store(allow)
+		want := offloadsPlain
+		if allowsSuperFrames(wire, e.superFrame) {
+			want = offloadsSuper
+		}
+		if int32(want) != p.allowed.Load() {
+			p.allowed.Store(int32(want))
 			e.control.change(p)
 		}
 	}
@@ -163,14 +186,7 @@ func (e *Engine) Set(id PortID, wire *Wire) {
 // given. The nodes' kernels tell their daemons before SetCarriers returns. An
 // error of one does not keep the others from being set.
 func (e *Engine) SetCarriers(carriers ...Carrier) error {
-	if len(carriers) == 0 {
-		return nil
-	}
-	changes := make([]carrierChange, len(carriers))
-	for i, c := range carriers {
-		changes[i] = carrierChange{e.ports[c.Port], c.Up}
-	}
-	return e.announcer.apply(changes)
+	return e.announcer.set(e.ports, carriers)
 }
 
 // Counters of a port. A frame is what the node's kernel handed over or took:

@@ -12,7 +12,7 @@ type Stepper struct{ *Engine }
 
 // NewStepper makes an engine that stands still.
 func NewStepper(c Config) (*Stepper, error) {
-	e, err := build(c)
+	e, err := build(c, nil)
 	return &Stepper{e}, err
 }
 
@@ -56,7 +56,7 @@ func (e *Engine) Offloads(id PortID) bool {
 	p := e.ports[id]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.offloads
+	return p.told == offloadsSuper
 }
 
 // RaiseCarrier raises the carrier of all ports, which nobody announces.
@@ -82,3 +82,12 @@ var (
 	WireSize          = wireSize
 	CompleteChecksum  = completeChecksum
 )
+
+// KillChild kills the child with SIGKILL and waits until it is noticed.
+func (p *Process) KillChild() {
+	p.mu.Lock()
+	c := p.child
+	p.mu.Unlock()
+	_ = c.process.Kill()
+	<-c.gone
+}

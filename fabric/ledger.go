@@ -53,6 +53,12 @@ func newLedger(ports, workers int) *ledger {
 	return layLedger(unsafe.Pointer(&words[0]), ports, workers)
 }
 
+// mapLedger makes the ledger of shared memory, which must have its size, be aligned
+// to a line of the cache, and last as long as the ledger is used.
+func mapLedger(memory []byte, ports, workers int) *ledger {
+	return layLedger(unsafe.Pointer(&memory[0]), ports, workers)
+}
+
 func layLedger(at unsafe.Pointer, ports, workers int) *ledger {
 	l := &ledger{ports: unsafe.Slice((*portAccount)(at), ports)}
 	at = unsafe.Add(at, ports*portAccountSize)

@@ -136,27 +136,27 @@ func (c *control) run() {
 			return
 		}
 		for _, p := range ports {
-			if err := p.setOffloads(p.superFrames.Load()); err != nil {
+			if err := p.setOffloads(offloads(p.allowed.Load())); err != nil {
 				slog.Warn("fabric: cannot change offloads", "port", p.name, "error", err)
 			}
 		}
 	}
 }
 
-func (p *port) setOffloads(on bool) error {
+func (p *port) setOffloads(want offloads) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.tap || p.file == nil || p.offloads == on {
+	if !p.tap || p.file == nil || p.told == want {
 		return nil
 	}
 	// Partial checksums alone never distort: they stay on.
 	flags := tap.OffloadCSUM
-	if on {
+	if want == offloadsSuper {
 		flags = tap.OffloadAll
 	}
 	if _, err := tap.SetOffload(int(p.fd), flags); err != nil {
 		return err
 	}
-	p.offloads = on
+	p.told = want
 	return nil
 }

@@ -53,11 +53,20 @@ type port struct {
 	mu      sync.Mutex // guards what follows
 	file    *os.File
 	carrier carrier
-	// superFrames is what the present wire allows; offloads what the device
-	// was told last.
-	superFrames atomic.Bool
-	offloads    bool
+	// allowed is what the present wire allows; told is what the device was told
+	// last.
+	allowed atomic.Int32
+	told    offloads
 }
+
+// offloads of a device: what its node's stack may hand over.
+type offloads int32
+
+const (
+	offloadsPlain   offloads = iota // frames as the link carries them: a new device
+	offloadsSuper                   // super-frames
+	offloadsUnknown                 // what an engine before this one may have left
+)
 
 type carrier uint8
 
