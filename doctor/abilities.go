@@ -24,8 +24,11 @@ const checkPrivileges = "privileges"
 
 func privileges(_ Need, have Facts) []Finding {
 	f := Finding{Check: checkPrivileges, Have: "CAP_SYS_ADMIN, CAP_NET_ADMIN", Need: "root, or a user namespace"}
-	if have.Root {
+	switch {
+	case have.Root && have.InitialUser:
 		f.Have = "root"
+	case have.Root:
+		f.Have = "root of a user namespace"
 	}
 	if have.Permission != nil {
 		f.Have = "an ordinary user"

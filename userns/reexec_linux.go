@@ -114,7 +114,8 @@ func Available(ctx context.Context) error {
 	cmd.Stderr = &said
 	err = cmd.Run()
 	if ended := (*exec.ExitError)(nil); errors.As(err, &ended) && said.Len() > 0 {
-		return fmt.Errorf("%s: %w", strings.TrimPrefix(strings.TrimSpace(said.String()), "orrery: "), ErrUnavailable)
+		text := strings.TrimSuffix(strings.TrimSpace(said.String()), ": "+ErrUnavailable.Error())
+		return fmt.Errorf("%s: %w", strings.TrimPrefix(text, "orrery: "), ErrUnavailable)
 	}
 	if err != nil {
 		return explain(err)

@@ -15,6 +15,7 @@ import (
 	"orrery.dev/orrery/doctor"
 	"orrery.dev/orrery/plan"
 	"orrery.dev/orrery/rundir"
+	"orrery.dev/orrery/userns"
 )
 
 func doctorCommand() *cobra.Command {
@@ -29,6 +30,10 @@ is missing.`,
 	}
 	output := outputFlag(c, "table", "json", "csv")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		// What an ordinary user's run will find is found where it will run.
+		if !mayMakeNodes() && userns.Available(cmd.Context()) == nil {
+			return again(cmd.Context(), os.Args[1:]...)
+		}
 		var need doctor.Need
 		if len(args) == 1 {
 			p, err := load(args[0])

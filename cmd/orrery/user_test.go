@@ -215,6 +215,16 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 }
 
+// Doctor judges as up will: in the namespaces.
+func TestOrdinaryUserAsksDoctor(t *testing.T) {
+	u := newOrdinaryUser(t)
+	out := u.must(t, "doctor", u.write(t, "sick", oracleRouting), "-o", "csv")
+	if !strings.Contains(out, "privileges,ok,root of a user namespace,") {
+		t.Errorf("doctor: %s", out)
+	}
+	u.gone(t)
+}
+
 // His runs are his alone: nobody else reaches their directory or their socket.
 func TestOrdinaryUsersRunIsPrivate(t *testing.T) {
 	u := newOrdinaryUser(t)
