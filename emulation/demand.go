@@ -17,6 +17,12 @@ type Demand struct {
 	Programs map[string]int
 	// Routing has the entries that hold for some node.
 	Routing []scenario.Routing
+	// Views is how many nodes have processes with a private view.
+	Views int
+	// Routes4 and Routes6 count the entries of all nodes' tables when everybody
+	// reaches everybody; Learned, by daemon, those of them that a daemon knows.
+	Routes4, Routes6 int
+	Learned          map[string]int
 }
 
 // Processes is how many run at the same time.
@@ -38,8 +44,12 @@ func DemandOf(p *plan.Plan) (Demand, error) {
 		Descriptors: node.Descriptors(specs(p, scheme)),
 		Programs:    make(map[string]int),
 		Routing:     usedRouting(p),
+		Learned:     make(map[string]int),
 	}
+	peers := peersOf(p)
+	isolation := p.Scenario.Spec.Isolation
 	for i := range p.Nodes {
+		private := false
 		if r := routingOf(p, i); r != nil {
 			programs, err := router.Programs(*r)
 			if err != nil {
@@ -48,14 +58,78 @@ func DemandOf(p *plan.Plan) (Demand, error) {
 			for _, name := range programs {
 				d.Programs[name]++
 			}
+			private = isolation == isolateAll && len(programs) > 0
+			d.routes(p, r, peers[domainOf(p, r, i)]-1)
 		}
 		for k := range p.Scenario.Spec.Commands {
 			if c := &p.Scenario.Spec.Commands[k]; scenario.Match(c.Nodes, p.Nodes[i].Name) {
 				d.Programs[c.Argv[0]]++
+				private = private || isolation != isolateNone
 			}
+		}
+		if private {
+			d.Views++
 		}
 	}
 	return d, nil
+}
+
+// domain is a set of nodes that learn of each other.
+type domain struct{ protocol, area string }
+
+// domainOf a node. All routers of a protocol learn of all, but for those of an
+// IS-IS level-1 area.
+func domainOf(p *plan.Plan, r *scenario.Routing, n int) domain {
+	d := domain{protocol: r.Protocol}
+	if r.Protocol == router.ISIS {
+		d.area = areaOf(r, p.Nodes[n].Name)
+	}
+	return d
+}
+
+// peersOf counts the nodes of each domain; the backbone has those of all areas.
+func peersOf(p *plan.Plan) map[domain]int {
+	peers := make(map[domain]int)
+	for i := range p.Nodes {
+		if r := routingOf(p, i); r != nil {
+			own := domainOf(p, r, i)
+			peers[own]++
+			if own.area != "" {
+				peers[domain{protocol: own.protocol}]++
+			}
+		}
+	}
+	return peers
+}
+
+// routes adds those of one node with so many peers.
+func (d *Demand) routes(p *plan.Plan, r *scenario.Routing, peers int) {
+	n := peers
+	switch r.Protocol {
+	case router.None:
+		return
+	case router.Static:
+		n = len(r.Routes)
+	case router.Oracle:
+		n = len(p.Nodes) - 1
+		if r.Destinations != "all" {
+			n = 0
+			for i := range p.Nodes {
+				if p.Nodes[i].Kind == plan.Station {
+					n++
+				}
+			}
+		}
+	}
+	if r.Protocol != router.OSPF2 {
+		d.Routes6 += n
+	}
+	if r.Protocol == router.OSPF2 || r.Protocol != router.OSPF3 && p.Scenario.Spec.Network.IPv4 {
+		d.Routes4 += n
+	}
+	if daemon, err := router.Daemon(*r); err == nil && daemon != "" {
+		d.Learned[daemon] += n
+	}
 }
 
 // usedRouting are the entries that hold for some node.
