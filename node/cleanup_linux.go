@@ -45,12 +45,9 @@ func Cleanup(runDir string) error {
 	}
 	defer lock.Close()
 	emulator, started, err := readJournal(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		// Nothing was made: the journal comes first and goes last.
-		removeRun(dir)
-		return nil
-	}
-	if err != nil {
+	// The journal comes first and goes last: without one nothing was made, unless
+	// somebody has removed it.
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("node: journal: %w", err)
 	}
 	// A killed emulator is not over before the kernel has closed all of its files,
@@ -69,7 +66,8 @@ func Cleanup(runDir string) error {
 // lives, or what Cleanup has to end.
 func Remains(runDir string) bool {
 	_, err := os.Lstat(filepath.Join(runDir, journalFile))
-	return err == nil
+	spaces, _ := os.ReadDir(filepath.Join(runDir, namespaceDir))
+	return err == nil || len(spaces) > 0
 }
 
 // teardown ends the processes that are recorded or run in one of the run's

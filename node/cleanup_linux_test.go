@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,12 @@ func residents(dir string) []processID {
 
 func TestCleanupAfterSIGKILL(t *testing.T) {
 	needLinux(t)
+	t.Run("journal", func(t *testing.T) { cleanupAfterSIGKILL(t, false) })
+	// What runs in the run's namespaces is found without one, too.
+	t.Run("no journal", func(t *testing.T) { cleanupAfterSIGKILL(t, true) })
+}
+
+func cleanupAfterSIGKILL(t *testing.T, journalLost bool) {
 	dir := filepath.Join(t.TempDir(), "run")
 	emulator := exec.Command(os.Args[0])
 	emulator.Env = append(os.Environ(), asEmulator+"="+dir)
@@ -99,6 +106,14 @@ func TestCleanupAfterSIGKILL(t *testing.T) {
 	if err := Preflight(Config{RunDir: dir}, specs(1, 1)); !errors.Is(err, ErrLeftOver) {
 		t.Errorf("preflight after the kill: %v", err)
 	}
+	if journalLost {
+		if err := os.Remove(filepath.Join(dir, journalFile)); err != nil {
+			t.Fatal(err)
+		}
+		if !Remains(dir) {
+			t.Error("nodes remain, and are not seen without a journal")
+		}
+	}
 	for range 2 {
 		if err := Cleanup(dir); err != nil {
 			t.Fatal(err)
@@ -107,9 +122,10 @@ func TestCleanupAfterSIGKILL(t *testing.T) {
 	if left := traces(t, dir); len(left) > 0 {
 		t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
 	}
-	for _, p := range before {
-		if p.alive() {
-			t.Errorf("process %d lives", p.PID)
+	// One that is dying has left its namespace before it is gone.
+	for deadline := time.Now().Add(20 * time.Second); slices.ContainsFunc(before, processID.alive); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("of %v some live", before)
 		}
 	}
 	if err := Preflight(Config{RunDir: dir}, specs(1, 1)); err != nil {

@@ -239,8 +239,18 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 		_ = rundir.Remove(name)
 		return err
 	}
-	defer func() { err = errors.Join(err, rundir.Remove(name)) }()
-	// From here on the run is there, and must be gone when this returns.
+	// From here on the run is there, and must be gone when this returns, or panics.
+	ended := false
+	defer func() {
+		if !ended {
+			screen.close()
+			err = errors.Join(err, run.Stop(context.WithoutCancel(ctx)))
+		}
+		// What could not be ended is for "orrery down", which needs the directory.
+		if !node.Remains(rundir.Dir(name)) {
+			err = errors.Join(err, rundir.Remove(name))
+		}
+	}()
 	server := api.NewServer(run)
 	serve, endServe := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
@@ -259,12 +269,15 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	}
 	fmt.Fprintln(os.Stderr, "ending the run …")
 	began := time.Now()
+	ended = true
 	err = run.Stop(context.WithoutCancel(ctx))
 	server.Stopped()
 	endServe()
 	err = errors.Join(err, <-served)
 	fmt.Print(summary(last, plainStyle(), textWidth()))
-	fmt.Printf("Ended in %s; nothing of the run is left.\n", short(time.Since(began)))
+	if err == nil {
+		fmt.Printf("Ended in %s; nothing of the run is left.\n", short(time.Since(began)))
+	}
 	return errors.Join(reason, err)
 }
 

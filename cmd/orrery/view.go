@@ -113,7 +113,7 @@ func (s *screen) show(st *pb.Status, server *api.Server) {
 		return
 	}
 	columns, rows, err := term.GetSize(int(os.Stdout.Fd()))
-	if err != nil {
+	if err != nil || columns == 0 || rows == 0 { // unknown, as on a serial line
 		columns, rows = 80, 24
 	}
 	if !s.opened {
@@ -185,7 +185,8 @@ const (
 // room is left above them, and events what is left beside and below.
 func picture(st *pb.Status, nodes []*pb.Node, recent, notes []string, columns, rows int) string {
 	s := colourStyle()
-	rows-- // the cursor's
+	rows = max(rows-1, 0) // the last one is the cursor's
+	columns = max(columns, 0)
 	head := headLines(st, s, columns)
 	tail := tailLines(st, s, columns)
 	for _, n := range notes {

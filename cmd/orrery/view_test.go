@@ -76,6 +76,23 @@ func TestPictureFits(t *testing.T) {
 	})
 }
 
+// A terminal may be of any size, and may not know its own.
+func TestPictureOfAnySize(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		columns, rows := rapid.IntRange(-1, 80).Draw(r, "columns"), rapid.IntRange(-1, 24).Draw(r, "rows")
+		text := ansi.Strip(picture(drawStatus(r), nil, []string{"event"}, nil, columns, rows))
+		lines := strings.Count(text, "\n")
+		if lines > max(rows-1, 0) {
+			r.Fatalf("%d lines in %d rows:\n%s", lines, rows, text)
+		}
+		for l := range strings.Lines(text) {
+			if w := ansi.StringWidth(strings.TrimRight(l, "\r\n")); w > max(columns, 0) {
+				r.Fatalf("%d cells in %d columns: %q", w, columns, l)
+			}
+		}
+	})
+}
+
 // Pairs that do not reach each other are shown first where not all fit.
 func TestPairsThatMatter(t *testing.T) {
 	st := &pb.Status{}
