@@ -110,7 +110,7 @@ func processors(need Need, have Facts) []Finding {
 	case have.CPUs >= float64(want):
 		return f.fine()
 	case float64(need.Daemons) > daemonsPerCPU*have.CPUs:
-		return f.worse(Warning, fmt.Sprintf("%d routing daemons converge slowly with default timers, or not at all", need.Daemons),
+		return f.worse(Warning, fmt.Sprintf("%d routing daemons may take long to converge with default timers", need.Daemons),
 			"use a host with more CPUs, slower timers (hello, dead, spfDelay), areas, fewer nodes, or protocol oracle")
 	}
 	return f.worse(Warning, "frames wait for programs that compute", "use a host with more CPUs, or raise the control group's quota if that is the limit")

@@ -52,7 +52,8 @@ func TestNeedOfThreeNodes(t *testing.T) {
 	if n.Descriptors < 7 {
 		t.Errorf("descriptors %d", n.Descriptors)
 	}
-	if want := int64(64<<20 + 3*700<<10); n.Memory != want {
+	// Three nodes, each with routes to two stations.
+	if want := int64(32<<20 + 3*(700+120)<<10 + 6*700); n.Memory != want {
 		t.Errorf("memory %d, want %d", n.Memory, want)
 	}
 	// 780 km up: 3,249 km to the horizon, twice each way, no link between satellites.
@@ -70,7 +71,8 @@ func TestNeedOfIridium(t *testing.T) {
 	if n.Nodes != 72 || n.Processes != 144 || n.Daemons != 144 || n.Commands != 0 || fmt.Sprint(n.Software) != "[frr]" {
 		t.Errorf("%+v", n)
 	}
-	if want := int64(64<<20 + 72*(700<<10+7<<20+4<<20)); n.Memory != want {
+	routers := int64(700<<10 + 120<<10 + 7<<20 + 4<<20 + 2*100<<10 + 71*(700+9<<10))
+	if want := 32<<20 + 72*routers; n.Memory != want {
 		t.Errorf("memory %d, want %d", n.Memory, want)
 	}
 	if want := 64 + 72*(6+1); n.Threads != want {
@@ -190,7 +192,7 @@ func TestMonotonic(t *testing.T) {
 		draw := func(name string) int { return rapid.IntRange(0, 100_000).Draw(r, name) }
 		need := doctor.Need{
 			Nodes: 1 + draw("nodes"), Descriptors: draw("descriptors"), HostFiles: draw("files"), Neighbours: draw("neighbours"),
-			Processes: draw("processes"), Threads: draw("threads"), Daemons: draw("daemons"), Commands: draw("commands"),
+			Processes: draw("processes"), Threads: draw("threads"), Daemons: draw("daemons"), Commands: draw("commands"), Views: draw("views"),
 			Memory: int64(draw("memory")), Disk: int64(draw("disk")), Inodes: draw("inodes"),
 			SocketBuffer: int64(draw("buffer")), Ancillary: int64(draw("ancillary")),
 			Rate: 1e3 * float64(draw("rate")), RoundTrip: time.Millisecond * time.Duration(draw("round trip")),
@@ -200,13 +202,15 @@ func TestMonotonic(t *testing.T) {
 			FileMax: int64(draw("have files")), FilesOpen: int64(draw("open files")),
 			PIDMax: int64(draw("pids")), ThreadsMax: int64(draw("have threads")), CgroupPIDs: doctor.Unlimited,
 			UserProcesses: int64(draw("ulimit -u")), ThreadsNow: int64(draw("threads now")),
-			NetNamespaces: int64(draw("namespaces")), UTSNamespaces: int64(draw("uts namespaces")),
 			Mounts: int64(draw("mounts")), MountsNow: int64(draw("mounts now")), Inotify: int64(draw("inotify")),
 			MemoryAvailable: int64(draw("have memory")), MemoryCgroup: doctor.Unlimited, CPUs: 1 + float64(draw("cpus")%64),
 			Disk: int64(draw("have disk")), Inodes: int64(draw("have inodes")),
 			SocketBuffer: int64(draw("have buffer")), Ancillary: int64(draw("have ancillary")),
 			TCPReceive: [3]int64{1, 2, int64(draw("rmem"))}, TCPSend: [3]int64{1, 2, int64(draw("wmem"))},
 			NetdevBudget: int64(draw("budget")), NetdevBacklog: int64(draw("backlog")),
+		}
+		for i := range have.Namespaces {
+			have.Namespaces[i] = int64(draw("namespaces"))
 		}
 		for i := range have.Neighbours {
 			n := int64(draw("gc_thresh1"))
@@ -215,7 +219,7 @@ func TestMonotonic(t *testing.T) {
 		better, smaller := have, need
 		better.DescriptorsMost *= 2
 		for _, v := range []*int64{
-			&better.FileMax, &better.PIDMax, &better.ThreadsMax, &better.UserProcesses, &better.NetNamespaces, &better.UTSNamespaces,
+			&better.FileMax, &better.PIDMax, &better.ThreadsMax, &better.UserProcesses,
 			&better.Mounts, &better.Inotify, &better.MemoryAvailable, &better.Disk, &better.Inodes, &better.SocketBuffer, &better.Ancillary,
 			&better.NetdevBudget, &better.NetdevBacklog,
 		} {
@@ -225,13 +229,16 @@ func TestMonotonic(t *testing.T) {
 			better.TCPReceive[2], better.TCPSend[2] = 2*have.TCPReceive[2], 2*have.TCPSend[2]
 		}
 		better.CPUs, better.RealTime, better.Root = 2*have.CPUs, true, true
+		for i := range better.Namespaces {
+			better.Namespaces[i] *= 2
+		}
 		for i := range better.Neighbours {
 			for k := range better.Neighbours[i] {
 				better.Neighbours[i][k] *= 2
 			}
 		}
 		for _, v := range []*int{
-			&smaller.Descriptors, &smaller.HostFiles, &smaller.Neighbours, &smaller.Processes, &smaller.Threads, &smaller.Daemons, &smaller.Commands, &smaller.Inodes,
+			&smaller.Descriptors, &smaller.HostFiles, &smaller.Neighbours, &smaller.Processes, &smaller.Threads, &smaller.Daemons, &smaller.Commands, &smaller.Views, &smaller.Inodes,
 		} {
 			*v /= 2
 		}

@@ -36,10 +36,10 @@ type Facts struct {
 	PIDMax, ThreadsMax, CgroupPIDs, UserProcesses int64
 	ThreadsNow                                    int64
 
-	// Limits of namespaces, of mounts in a mount namespace, and how many mounts
-	// there are.
-	NetNamespaces, UTSNamespaces int64
-	Mounts, MountsNow            int64
+	// Namespaces are the limits of each kind, in the order of namespaceKinds.
+	Namespaces [len(namespaceKinds)]int64
+	// Mounts is the limit in a mount namespace, MountsNow how many there are.
+	Mounts, MountsNow int64
 
 	// Thresholds of neighbour tables: gc_thresh1-3 of IPv4 and IPv6.
 	Neighbours [2][3]int64
@@ -87,6 +87,9 @@ type Software struct {
 // Unlimited is a limit that is not there.
 const Unlimited = int64(math.MaxInt64)
 
+// namespaceKinds that nodes are made of (namespaces(7)).
+var namespaceKinds = [...]string{"net", "uts", "mnt", "pid", "ipc"}
+
 // Sysctls that a node has of its own.
 const (
 	optmemMax = "proc/sys/net/core/optmem_max"
@@ -112,8 +115,6 @@ func Gather(ctx context.Context, h Host, need Need, runDir string) Facts {
 		ThreadsNow: files.threads(),
 		CgroupPIDs: min(files.cgroupLimit("pids", "pids.max"), files.cgroupLimit("", "pids.max")),
 
-		NetNamespaces: files.limit("proc/sys/user/max_net_namespaces"),
-		UTSNamespaces: files.limit("proc/sys/user/max_uts_namespaces"),
 		Mounts:        files.limit("proc/sys/fs/mount-max"),
 		MountsNow:     int64(bytes.Count(files.read("proc/self/mountinfo"), []byte("\n"))),
 		Inotify:       files.limit("proc/sys/fs/inotify/max_user_instances"),
@@ -155,6 +156,9 @@ func Gather(ctx context.Context, h Host, need Need, runDir string) Facts {
 		}
 	}
 	f.Ancillary, f.TCPReceive, f.TCPSend = own.limit(optmemMax), own.numbers(tcpRmem), own.numbers(tcpWmem)
+	for i, kind := range namespaceKinds {
+		f.Namespaces[i] = files.limit("proc/sys/user/max_" + kind + "_namespaces")
+	}
 	f.NeighboursSettable = true
 	for i, family := range []string{"ipv4", "ipv6"} {
 		for k := range 3 {

@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"orrery.dev/orrery/router"
 	"orrery.dev/orrery/tune"
@@ -75,22 +76,27 @@ func processes(need Need, have Facts) []Finding {
 // roomyNamespaces is what a limit of namespaces or mounts is raised to at least.
 const roomyNamespaces = 100_000
 
-// namespaces: one for each node's network, and one for each process's host name.
+// namespaces: one for each node's network, one for each process's host name, and
+// further ones for private views.
 func namespaces(need Need, have Facts) []Finding {
-	f := Finding{
-		Check: "namespaces",
-		Have:  fmt.Sprintf("net %s, uts %s", number(have.NetNamespaces), number(have.UTSNamespaces)),
-		Need:  fmt.Sprintf("net %s, uts %s", atLeast(need.Nodes), atLeast(need.Processes)),
-	}
+	wanted := [len(namespaceKinds)]int{need.Nodes, need.Processes + need.Views, need.Views, need.Views, need.Views}
+	var limits, wants []string
 	var settings []tune.Setting
-	for _, s := range []struct {
-		name string
-		have int64
-		need int
-	}{{"net", have.NetNamespaces, need.Nodes}, {"uts", have.UTSNamespaces, need.Processes}} {
-		if s.have < int64(s.need) {
-			settings = append(settings, sysctl("user.max_"+s.name+"_namespaces", max(roomyNamespaces, 2*s.need)))
+	for i, kind := range namespaceKinds {
+		limits = append(limits, kind+" "+number(have.Namespaces[i]))
+		if wanted[i] > 0 {
+			wants = append(wants, kind+" "+number(wanted[i]))
 		}
+		if have.Namespaces[i] < int64(wanted[i]) {
+			settings = append(settings, sysctl("user.max_"+kind+"_namespaces", max(roomyNamespaces, 2*wanted[i])))
+		}
+	}
+	f := Finding{Check: "namespaces", Have: strings.Join(limits, ", "), Need: strings.Join(wants, ", ")}
+	if least := slices.Min(have.Namespaces[:]); least == slices.Max(have.Namespaces[:]) {
+		f.Have = number(least) + " of each kind"
+	}
+	if wants == nil {
+		f.Need = "-"
 	}
 	if len(settings) > 0 {
 		return f.tunable(Missing, "not all nodes can be made", settings...)

@@ -24,6 +24,7 @@ type Need struct {
 	Daemons     int // routing daemons among them
 	Threads     int // of all processes and the emulator
 	Commands    int // the scenario's own among the processes
+	Views       int // nodes with a private view for their processes
 	Memory      int64
 	// Disk and Inodes that the run directory takes.
 	Disk   int64
@@ -53,7 +54,8 @@ func Typical() Need {
 		HostFiles:    nodes*(ports+1) + nodes*processes*programs["zebra"].files,
 		Neighbours:   neighboursPerPort * nodes * (ports + 1),
 		Processes:    nodes * processes,
-		Threads:      emulatorThreads + nodes*(programs["zebra"].threads+otherProgram.threads),
+		Views:        nodes,
+		Threads:      emulatorThreads + nodes*(programs["zebra"].threads+otherProgram.threads+2),
 		Commands:     nodes,
 		Inodes:       nodes * (filesPerNode + processes*filesPerProcess),
 		SocketBuffer: emulation.EchoBuffer,
@@ -69,10 +71,12 @@ func NeedOf(p *plan.Plan) (Need, error) {
 	}
 	n := Need{
 		Nodes: d.Nodes, Descriptors: d.Descriptors, HostFiles: d.Descriptors,
-		Neighbours:   neighboursPerPort * (d.Nodes + d.Ports),
-		Processes:    d.Processes(),
-		Threads:      emulatorThreads,
-		Memory:       emulatorMemory + int64(d.Nodes)*kernelPerNode,
+		Neighbours: neighboursPerPort * (d.Nodes + d.Ports),
+		Processes:  d.Processes(),
+		Views:      d.Views,
+		Threads:    emulatorThreads + 2*d.Views,
+		Memory: emulatorMemory + int64(d.Nodes)*(kernelPerNode+emulatorPerNode) + int64(d.Views)*memoryPerView +
+			int64(d.Routes6)*kernelPerRoute6 + int64(d.Routes4)*kernelPerRoute4,
 		Inodes:       d.Nodes*filesPerNode + d.Processes()*filesPerProcess,
 		SocketBuffer: emulation.EchoBuffer,
 		Rate:         fastest(&p.Scenario.Spec),
@@ -100,6 +104,9 @@ func NeedOf(p *plan.Plan) (Need, error) {
 			n.Ancillary = max(n.Ancillary, int64(len(p.Nodes[i].Ports)*membershipsPerPort*membership))
 		}
 	}
+	for daemon, count := range d.Learned {
+		n.Memory += int64(count) * learned[daemon]
+	}
 	for name, count := range d.Programs {
 		each, ok := programs[name]
 		if !ok {
@@ -110,7 +117,7 @@ func NeedOf(p *plan.Plan) (Need, error) {
 		} else {
 			n.Commands += count
 		}
-		n.Memory += int64(count) * each.memory
+		n.Memory += int64(count) * (each.memory + kernelPerProcess)
 		n.Threads += count * each.threads
 		n.HostFiles += count * each.files
 	}

@@ -51,8 +51,6 @@ func Good() *Machine {
 			"proc/sys/kernel/pid_max":                   "4194304\n",
 			"proc/sys/kernel/threads-max":               "60000\n",
 			"proc/sys/kernel/sched_rt_runtime_us":       "950000\n",
-			"proc/sys/user/max_net_namespaces":          "30000\n",
-			"proc/sys/user/max_uts_namespaces":          "30000\n",
 			"proc/sys/fs/file-max":                      "9223372036854775807\n",
 			"proc/sys/fs/file-nr":                       "2000\t0\t9223372036854775807\n",
 			"proc/sys/fs/mount-max":                     "100000\n",
@@ -80,6 +78,9 @@ func Good() *Machine {
 		Abilities: tap.Abilities{TSO: true, USO: true, Announce: true},
 		Priority:  true, Cores: 4,
 		Versions: map[string]string{router.BIRD: "2.0.12", router.FRR: "8.4.4"},
+	}
+	for _, kind := range []string{"net", "uts", "mnt", "pid", "ipc"} {
+		m.Tree["proc/sys/user/max_"+kind+"_namespaces"] = "30000\n"
 	}
 	for _, family := range []string{"ipv4", "ipv6"} {
 		for i, v := range []int{128, 512, 1024} {
