@@ -21,13 +21,8 @@ func (l *Linux) DroppedFrames(ctx context.Context, node string) (map[string]uint
 	if err != nil {
 		return nil, err
 	}
-	s, err := n.routing()
-	if err != nil {
-		return nil, err
-	}
-	defer n.mu.Unlock()
 	dropped := make(map[string]uint64)
-	err = s.ask(unix.RTM_GETLINK, true, bytesOf(&unix.IfInfomsg{}), nil, func(m message) error {
+	err = n.sock.ask(unix.RTM_GETLINK, true, bytesOf(&unix.IfInfomsg{}), nil, func(m message) error {
 		if m.typ != unix.RTM_NEWLINK || len(m.data) < unix.SizeofIfInfomsg {
 			return nil
 		}

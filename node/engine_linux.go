@@ -60,15 +60,30 @@ type linuxNode struct {
 	name      string
 	namespace string // path that the namespace is bound at
 	dir       string
-	devices   map[string]*os.File
-	private   bool // commands of Exec are
+	ports     []port // lo first
+	private   bool   // commands of Exec are
 	view      viewHolder
 
 	mu     sync.Mutex // guards:
-	sock   *socket    // opened at first use
-	ports  map[string]int32
-	names  map[int32]string
+	sock   *socket
 	routes map[int]map[routeKey]Route // what SetRoutes made last, by protocol
+	doubt  map[int]bool               // protocols of which the table may hold other routes
+}
+
+// port is a device of a node.
+type port struct {
+	name  string
+	index int32
+	file  *os.File // nil for lo
+}
+
+// port by its name.
+func (n *linuxNode) port(name string) (port, bool) {
+	i := slices.IndexFunc(n.ports, func(p port) bool { return p.name == name })
+	if i < 0 {
+		return port{}, false
+	}
+	return n.ports[i], true
 }
 
 var (
@@ -142,9 +157,9 @@ func (l *Linux) Create(ctx context.Context, specs []Spec) (err error) {
 			name:      s.Name,
 			namespace: filepath.Join(j.dir, namespaceDir, s.Name),
 			dir:       filepath.Join(j.dir, nodeDir, s.Name),
-			devices:   make(map[string]*os.File, len(s.Ports)),
 			private:   s.Private,
 			routes:    map[int]map[routeKey]Route{},
+			doubt:     map[int]bool{},
 		}
 		if err := os.Mkdir(n.dir, 0o755); err != nil {
 			return fmt.Errorf("node: %w", err)
@@ -181,17 +196,13 @@ func (l *Linux) build(ctx context.Context, specs []Spec) error {
 			s := &specs[i]
 			n := l.nodes[s.Name]
 			err := ctx.Err()
-			var files []*os.File
 			if err == nil {
-				files, err = build(s, n.namespace, sysctls, settings[s.Forward])
+				n.ports, n.sock, err = build(s, n.namespace, sysctls, settings[s.Forward])
 			}
 			if err != nil {
 				once.Do(func() { first = fmt.Errorf("node %s: %w", s.Name, err) })
 				stop.Store(true)
 				return
-			}
-			for k, f := range files {
-				n.devices[s.Ports[k].Name] = f
 			}
 		}
 	}
@@ -209,11 +220,11 @@ func (l *Linux) Device(node, port string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, ok := n.devices[port]
-	if !ok {
+	p, ok := n.port(port)
+	if !ok || p.file == nil {
 		return nil, fmt.Errorf("node %s: no port %s", node, port)
 	}
-	return f, nil
+	return p.file, nil
 }
 
 // Do implements Engine.
@@ -294,8 +305,10 @@ func (l *Linux) close() {
 			n.sock.close()
 		}
 		n.mu.Unlock()
-		for _, f := range n.devices {
-			_ = f.Close()
+		for _, p := range n.ports {
+			if p.file != nil {
+				_ = p.file.Close()
+			}
 		}
 	}
 	clear(l.nodes)

@@ -81,46 +81,53 @@ func within(path string, f func() error) error {
 // is called in the new namespace and gives what sysctls is to set there. The
 // calling thread is in the namespace afterwards. On an error, files that were
 // opened are closed; the binding at path, if any, is the caller's to undo.
-func build(spec *Spec, path string, sysctls *sysctls, settings func() []setting) (files []*os.File, err error) {
+func build(spec *Spec, path string, sysctls *sysctls, settings func() []setting) (ports []port, s *socket, err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return nil, fmt.Errorf("make a network namespace: %w", err)
+		return nil, nil, fmt.Errorf("make a network namespace: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	_ = f.Close()
 	if err := unix.Mount(ownNamespace, path, "", unix.MS_BIND, ""); err != nil {
-		return nil, fmt.Errorf("bind the network namespace to %s: %w", path, err)
+		return nil, nil, fmt.Errorf("bind the network namespace to %s: %w", path, err)
 	}
 	if err := sysctls.write(settings()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	ports = make([]port, 0, len(spec.Ports)+1)
 	defer func() {
-		if err != nil {
-			for _, f := range files {
-				_ = f.Close()
-			}
-			files = nil
+		if err == nil {
+			return
 		}
+		for _, p := range ports {
+			if p.file != nil {
+				_ = p.file.Close()
+			}
+		}
+		if s != nil {
+			s.close()
+		}
+		ports, s = nil, nil
 	}()
+	ports = append(ports, port{name: "lo"})
 	for _, p := range spec.Ports {
 		f, err := tap.Create(p.Name)
 		if err != nil {
-			return files, err
+			return ports, nil, err
 		}
-		files = append(files, f)
+		ports = append(ports, port{name: p.Name, file: f})
 	}
-	return files, configure(spec)
+	if s, err = newSocket(); err != nil {
+		return ports, nil, err
+	}
+	return ports, s, configure(spec, ports, s)
 }
 
-// configure switches devices on and gives addresses, in one exchange.
-func configure(spec *Spec) error {
-	s, err := newSocket()
-	if err != nil {
-		return err
-	}
-	defer s.close()
+// configure switches devices on and gives addresses, in one exchange. It fills
+// in the ports' indices.
+func configure(spec *Spec, ports []port, s *socket) error {
 	var b batch
 	var what []string // what each request is for
 	index := func(name string) (int32, error) {
@@ -139,18 +146,18 @@ func configure(spec *Spec) error {
 			what = append(what, fmt.Sprintf("give %s the address %s", name, p))
 		}
 	}
-	lo, err := index("lo")
-	if err != nil {
-		return err
+	for i := range ports {
+		var err error
+		if ports[i].index, err = index(ports[i].name); err != nil {
+			return err
+		}
 	}
+	lo := ports[0].index
 	b.setUp(lo, [6]byte{}, 0)
 	what = append(what, "switch lo on")
 	addresses("lo", lo, spec.Loopback)
-	for _, p := range spec.Ports {
-		i, err := index(p.Name)
-		if err != nil {
-			return err
-		}
+	for k, p := range spec.Ports {
+		i := ports[k+1].index
 		// Asking for a link makes the kernel take notice that it has no carrier.
 		// Else the port would seem to run for up to a second after it is switched
 		// on. While it is still down this is cheap; later it costs an RCU grace

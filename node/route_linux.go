@@ -21,31 +21,6 @@ type routeKey struct {
 	metric int
 }
 
-// routing returns the node's routing socket with the node's lock held; the
-// caller unlocks.
-func (n *linuxNode) routing() (*socket, error) {
-	n.mu.Lock()
-	if n.sock != nil {
-		return n.sock, nil
-	}
-	err := within(n.namespace, func() (err error) {
-		n.sock, err = newSocket()
-		return err
-	})
-	if err == nil {
-		n.ports, n.names, err = n.sock.links()
-	}
-	if err != nil {
-		if n.sock != nil {
-			n.sock.close()
-			n.sock = nil
-		}
-		n.mu.Unlock()
-		return nil, fmt.Errorf("node %s: %w", n.name, err)
-	}
-	return n.sock, nil
-}
-
 // Routes implements Engine. They are ordered by prefix, metric and port; a
 // route with several next hops is listed once for each.
 func (l *Linux) Routes(ctx context.Context, node string) ([]Route, error) {
@@ -53,24 +28,19 @@ func (l *Linux) Routes(ctx context.Context, node string) ([]Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := n.routing()
-	if err != nil {
-		return nil, err
-	}
-	defer n.mu.Unlock()
-	list, err := n.dump(s)
+	list, err := n.dump()
 	if err != nil {
 		return nil, fmt.Errorf("node %s: %w", node, err)
 	}
 	return list, ctx.Err()
 }
 
-// dump reads the main tables of both families. n.mu is held.
-func (n *linuxNode) dump(s *socket) ([]Route, error) {
+// dump reads the main tables of both families.
+func (n *linuxNode) dump() ([]Route, error) {
 	var list []Route
 	for _, family := range []uint8{unix.AF_INET6, unix.AF_INET} {
 		h := unix.RtMsg{Family: family, Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST}
-		err := s.ask(unix.RTM_GETROUTE, true, bytesOf(&h), nil, func(m message) error {
+		err := n.sock.ask(unix.RTM_GETROUTE, true, bytesOf(&h), nil, func(m message) error {
 			r, err := parseRoute(m)
 			if err != nil || r.table != unix.RT_TABLE_MAIN || r.typ != unix.RTN_UNICAST || r.flags&unix.RTM_F_CLONED != 0 {
 				return err
@@ -95,15 +65,17 @@ func (n *linuxNode) dump(s *socket) ([]Route, error) {
 }
 
 func (n *linuxNode) portName(index int32) string {
-	if name, ok := n.names[index]; ok {
-		return name
+	for i := range n.ports {
+		if n.ports[i].index == index {
+			return n.ports[i].name
+		}
 	}
 	return fmt.Sprintf("if%d", index)
 }
 
 // SetRoutes implements Engine. What the engine set last is remembered, so that
-// only the first call for a protocol reads the node's table: nobody else is
-// expected to change routes of the same protocol number.
+// the node's table is read only after a call that failed: nobody else is expected
+// to change routes of the same protocol number.
 func (l *Linux) SetRoutes(ctx context.Context, node string, protocol int, routes []Route) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -128,14 +100,11 @@ func (l *Linux) SetRoutes(ctx context.Context, node string, protocol int, routes
 		}
 		want[key] = r
 	}
-	s, err := n.routing()
-	if err != nil {
-		return err
-	}
+	n.mu.Lock()
 	defer n.mu.Unlock()
-	have, known := n.routes[protocol]
-	if !known {
-		list, err := n.dump(s)
+	have := n.routes[protocol]
+	if n.doubt[protocol] {
+		list, err := n.dump()
 		if err != nil {
 			return fmt.Errorf("node %s: %w", node, err)
 		}
@@ -146,17 +115,17 @@ func (l *Linux) SetRoutes(ctx context.Context, node string, protocol int, routes
 			}
 		}
 	}
-	if err := n.change(s, have, want); err != nil {
-		delete(n.routes, protocol) // unknown now: read again next time
+	if err := n.change(have, want); err != nil {
+		n.doubt[protocol] = true // some may have been changed: read again next time
 		return fmt.Errorf("node %s: %w", node, err)
 	}
-	n.routes[protocol] = want
+	n.routes[protocol], n.doubt[protocol] = want, false
 	return nil
 }
 
 // change makes a table that has some routes have others. New ones come before
 // old ones go, so that no packet falls between.
-func (n *linuxNode) change(s *socket, have, want map[routeKey]Route) error {
+func (n *linuxNode) change(have, want map[routeKey]Route) error {
 	var b batch
 	var list []Route
 	for key, r := range want {
@@ -176,7 +145,7 @@ func (n *linuxNode) change(s *socket, have, want map[routeKey]Route) error {
 			list = append(list, r)
 		}
 	}
-	return s.do(&b, func(i int, e unix.Errno) error {
+	return n.sock.do(&b, func(i int, e unix.Errno) error {
 		if i >= added && e == unix.ESRCH {
 			return nil // gone already
 		}
@@ -185,7 +154,7 @@ func (n *linuxNode) change(s *socket, have, want map[routeKey]Route) error {
 }
 
 func (n *linuxNode) addRoute(b *batch, r Route, typ, flags uint16) error {
-	index, ok := n.ports[r.Port]
+	port, ok := n.port(r.Port)
 	if !ok {
 		return fmt.Errorf("route to %s: no port %q", r.Prefix, r.Port)
 	}
@@ -202,7 +171,7 @@ func (n *linuxNode) addRoute(b *batch, r Route, typ, flags uint16) error {
 	}
 	b.add(typ, flags, bytesOf(&h))
 	b.attr(unix.RTA_DST, r.Prefix.Addr().AsSlice())
-	b.attr32(unix.RTA_OIF, uint32(index))
+	b.attr32(unix.RTA_OIF, uint32(port.index))
 	b.attr32(unix.RTA_PRIORITY, uint32(r.Metric))
 	switch {
 	case !r.Via.IsValid():
@@ -229,11 +198,6 @@ func (l *Linux) LookupFrom(ctx context.Context, node string, src, dst netip.Addr
 	if err != nil {
 		return Route{}, err
 	}
-	s, err := n.routing()
-	if err != nil {
-		return Route{}, err
-	}
-	defer n.mu.Unlock()
 	h := unix.RtMsg{Family: unix.AF_INET6, Dst_len: uint8(dst.BitLen())}
 	if dst.Is4() {
 		h.Family = unix.AF_INET
@@ -242,7 +206,7 @@ func (l *Linux) LookupFrom(ctx context.Context, node string, src, dst netip.Addr
 		h.Src_len = uint8(src.BitLen())
 	}
 	var r route
-	err = s.ask(unix.RTM_GETROUTE, false, bytesOf(&h), func(b *batch) {
+	err = n.sock.ask(unix.RTM_GETROUTE, false, bytesOf(&h), func(b *batch) {
 		b.attr(unix.RTA_DST, dst.AsSlice())
 		if src.IsValid() {
 			b.attr(unix.RTA_SRC, src.AsSlice())

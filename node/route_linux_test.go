@@ -23,7 +23,7 @@ func protocolOnly(list []Route, protocol int) []Route {
 }
 
 // Whatever sets of routes follow one another, the kernel has the last one, and
-// an engine that knows nothing of the former ones gets there as well.
+// an engine that has lost track of the former ones gets there as well.
 func TestSetRoutesModel(t *testing.T) {
 	l := start(t, specs(1, 3))
 	ctx := context.Background()
@@ -52,6 +52,7 @@ func TestSetRoutesModel(t *testing.T) {
 			n, _ := l.node("n0")
 			n.mu.Lock()
 			clear(n.routes)
+			n.doubt[oracle] = true
 			n.mu.Unlock()
 		}
 		if err := l.SetRoutes(ctx, "n0", oracle, list); err != nil {

@@ -3,7 +3,6 @@ package node
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"unsafe"
@@ -20,8 +19,11 @@ type socket struct {
 	mu  sync.Mutex // one exchange at a time, and:
 	fd  int
 	seq uint32
-	buf []byte
 }
+
+// buffers are for answers. A network of thousands of nodes has a socket each,
+// few of which are in use at a time.
+var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
 // newSocket opens a socket in the namespace of the calling thread.
 func newSocket() (*socket, error) {
@@ -204,18 +206,17 @@ func (s *socket) send(b []byte) error {
 
 // receive reads one datagram, which may hold several messages.
 func (s *socket) receive(each func(message) error) error {
-	if s.buf == nil {
-		s.buf = make([]byte, 64<<10)
-	}
+	buf := buffers.Get().(*[64 << 10]byte)
+	defer buffers.Put(buf)
 	for {
-		n, _, err := unix.Recvfrom(s.fd, s.buf, 0)
+		n, _, err := unix.Recvfrom(s.fd, buf[:], 0)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
 			return os.NewSyscallError("recvfrom(AF_NETLINK)", err)
 		}
-		return parseMessages(s.buf[:n], each)
+		return parseMessages(buf[:n], each)
 	}
 }
 
@@ -291,26 +292,4 @@ func (b *batch) setUp(index int32, mac [6]byte, mtu int) {
 	if mtu != 0 {
 		b.attr32(unix.IFLA_MTU, uint32(mtu))
 	}
-}
-
-// links lists the devices of the socket's namespace.
-func (s *socket) links() (byName map[string]int32, byIndex map[int32]string, err error) {
-	byName, byIndex = map[string]int32{}, map[int32]string{}
-	err = s.ask(unix.RTM_GETLINK, true, bytesOf(&unix.IfInfomsg{}), nil, func(m message) error {
-		if m.typ != unix.RTM_NEWLINK || len(m.data) < unix.SizeofIfInfomsg {
-			return nil
-		}
-		index := int32(binary.NativeEndian.Uint32(m.data[4:]))
-		return parseAttrs(m.data[unix.SizeofIfInfomsg:], func(typ uint16, data []byte) error {
-			if typ == unix.IFLA_IFNAME && len(data) > 0 {
-				name := unix.ByteSliceToString(data)
-				byName[name], byIndex[index] = index, name
-			}
-			return nil
-		})
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("list devices: %w", err)
-	}
-	return byName, byIndex, nil
 }
