@@ -258,3 +258,33 @@ func TestDestroyEndsViews(t *testing.T) {
 		eventually(t, "process "+strconv.Itoa(p.PID)+" is gone", func() bool { return !p.alive() })
 	}
 }
+
+// What isolation costs a command: in a node that is not private, in a view that
+// is there, and in one that has to be made.
+func BenchmarkExec(b *testing.B) {
+	for _, kind := range []string{"open", "private", "first"} {
+		b.Run(kind, func(b *testing.B) {
+			list := specs(1, 4)
+			list[0].Private = kind != "open"
+			l := start(b, list)
+			n := l.nodes["n0"]
+			run := func() {
+				if code, err := l.Exec(b.Context(), "n0", []string{"true"}, Stdio{}); code != 0 || err != nil {
+					b.Fatal(code, err)
+				}
+			}
+			run()
+			for b.Loop() {
+				if kind == "first" {
+					b.StopTimer()
+					gone := n.view.v.gone
+					n.view.v.close()
+					<-gone
+					n.view.v = nil
+					b.StartTimer()
+				}
+				run()
+			}
+		})
+	}
+}
