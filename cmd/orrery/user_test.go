@@ -105,7 +105,7 @@ func (u *ordinaryUser) command(ctx context.Context, argv ...string) *exec.Cmd {
 		id := strconv.Itoa(u.uid)
 		before = []string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--inh-caps=-all", "--"}
 		if u.device {
-			before = slices.Concat([]string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs -o mode=0755 none "$0" &&
+			before = slices.Concat([]string{"unshare", "--mount", "--propagation", "slave", "sh", "-c", `mount -t tmpfs -o mode=0755 none "$0" &&
 				mknod -m 0666 "$0/tun" c 10 200 && mount --bind "$0/tun" ` + tap.Path + ` && umount -l "$0" && exec "$@"`, u.home + "/dev"}, before)
 		}
 	}
