@@ -20,7 +20,7 @@ type capturer interface {
 	Capture(fabric.PortID) (stream io.ReadCloser, stop func(), err error)
 }
 
-var _ capturer = (*fabric.Engine)(nil)
+var _, _ capturer = (*fabric.Engine)(nil), (*fabric.Process)(nil)
 
 // chunk of a byte stream in one message.
 const chunk = 32 << 10

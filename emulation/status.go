@@ -190,6 +190,9 @@ func (r *Run) Status() Status {
 	if err != nil {
 		r.problem("events", "the event log cannot be written: "+err.Error())
 	}
+	if f, ok := r.fabric.(troubled); ok && f.Trouble() != "" {
+		r.problem("fabric", f.Trouble())
+	}
 	if next, ok := r.director.next(); ok {
 		e := r.topologyEvent(next)
 		s.Next = &e
@@ -206,6 +209,12 @@ func (r *Run) Status() Status {
 	slices.Sort(s.Problems)
 	return s
 }
+
+// troubled is the further ability of a fabric to say what has happened to it that
+// frames may have suffered from.
+type troubled interface{ Trouble() string }
+
+var _ troubled = (*fabric.Process)(nil)
 
 // AdjacenciesOf a node at the last round of questions.
 func (r *Run) AdjacenciesOf(n int) int {

@@ -1,6 +1,7 @@
 package fabric_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -82,7 +83,12 @@ func TestCarryAllocatesNothing(t *testing.T) {
 // does that shapes links by queueing disciplines: a change of a token bucket's rate
 // through netlink, and through forking tc.
 func BenchmarkSet(b *testing.B) {
-	b.Run("fabric", benchmarkSetFabric)
+	b.Run("fabric", func(b *testing.B) {
+		benchmarkSet(b, func(c fabric.Config) fabric.Fabric { return newEngine(b, c) })
+	})
+	b.Run("process", func(b *testing.B) {
+		benchmarkSet(b, func(c fabric.Config) fabric.Fabric { return newProcess(b, c) })
+	})
 	b.Run("netlink", func(b *testing.B) {
 		n := newNamespace(b)
 		bucket := n.tokenBucket(b)
@@ -148,10 +154,10 @@ func (n *namespace) tokenBucket(b *testing.B) *netlink.Tbf {
 	return bucket
 }
 
-func benchmarkSetFabric(b *testing.B) {
+func benchmarkSet(b *testing.B, open func(fabric.Config) fabric.Fabric) {
 	_, d0, _ := socketPair(b)
 	_, d1, _ := socketPair(b)
-	e := newEngine(b, fabric.Config{Timeline: running(b), Ports: []fabric.Port{{Device: d0}, {Device: d1}}})
+	e := open(fabric.Config{Timeline: running(b), Ports: []fabric.Port{{Device: d0}, {Device: d1}}})
 	var wires [2]fabric.Wire
 	for i := range wires {
 		wires[i] = fabric.Wire{Peer: 1, Contact: uint64(i), End: time.Hour, Delay: curve.Constant(1e-3), Rate: curve.New([]curve.Segment{
@@ -161,6 +167,10 @@ func benchmarkSetFabric(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		e.Set(0, &wires[i&1])
+	}
+	// A wire in another process stands when a carrier can follow it.
+	if err := e.SetCarriers(fabric.Carrier{Port: 0, Up: true}); err != nil {
+		b.Fatal(err)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
 }
@@ -202,53 +212,86 @@ func BenchmarkSetCarriers(b *testing.B) {
 	}
 }
 
-// How late frames are delivered, in microseconds: alone, and beside goroutines
-// of the same process that compute and make garbage on all CPUs.
+// How late frames are delivered, in microseconds, by an engine in this process and
+// by one in a process of its own: alone, beside goroutines of this process that
+// compute and make garbage on all CPUs, and beside other processes that do nothing
+// but use all CPUs.
 func BenchmarkLateness(b *testing.B) {
-	for _, load := range []bool{false, true} {
-		name := "load=none"
-		if load {
-			name = "load=goroutines"
-		}
-		b.Run(name, func(b *testing.B) { lateness(b, load) })
+	for _, load := range []struct {
+		name  string
+		begin func(b *testing.B) (end func())
+	}{{"none", nil}, {"goroutines", computing}, {"processes", burning}} {
+		b.Run("load="+load.name+"/engine", func(b *testing.B) {
+			lateness(b, load.begin, func(c fabric.Config) fabric.Fabric { return newEngine(b, c) })
+		})
+		b.Run("load="+load.name+"/process", func(b *testing.B) {
+			lateness(b, load.begin, func(c fabric.Config) fabric.Fabric { return newProcess(b, c) })
+		})
 	}
 }
 
-func lateness(b *testing.B, load bool) {
+// computing keeps all CPUs busy with goroutines that make garbage.
+func computing(*testing.B) (end func()) {
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range runtime.NumCPU() {
+		wg.Go(func() {
+			var keep [][]byte
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					keep = append(keep, make([]byte, 1000))
+					if len(keep) > 10_000 {
+						keep = nil
+					}
+				}
+			}
+		})
+	}
+	return func() {
+		close(stop)
+		wg.Wait()
+	}
+}
+
+// burning keeps all CPUs busy with processes.
+func burning(b *testing.B) (end func()) {
+	ctx, cancel := context.WithCancel(b.Context())
+	var processes []*exec.Cmd
+	for range runtime.NumCPU() {
+		c := exec.CommandContext(ctx, "sh", "-c", "while :; do :; done")
+		if err := c.Start(); err != nil {
+			b.Fatal(err)
+		}
+		processes = append(processes, c)
+	}
+	return func() {
+		cancel()
+		for _, c := range processes {
+			_ = c.Wait() // it was killed
+		}
+	}
+}
+
+// lateness sends 20 frames at a time.
+func lateness(b *testing.B, load func(*testing.B) func(), open func(fabric.Config) fabric.Fabric) {
 	n0, d0, _ := socketPair(b)
 	n1, d1, _ := socketPair(b)
 	defer unix.Close(n0)
 	defer unix.Close(n1)
-	e := newEngine(b, fabric.Config{Timeline: running(b), Ports: []fabric.Port{{Device: d0}, {Device: d1}}, Workers: 1})
-	e.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: time.Hour, Delay: curve.Constant(5e-3)})
-	if load {
-		stop := make(chan struct{})
-		var wg sync.WaitGroup
-		for range runtime.NumCPU() {
-			wg.Go(func() {
-				var keep [][]byte
-				for i := 0; ; i++ {
-					select {
-					case <-stop:
-						return
-					default:
-						keep = append(keep, make([]byte, 1000))
-						if len(keep) > 10_000 {
-							keep = nil
-						}
-					}
-				}
-			})
-		}
-		defer wg.Wait()
-		defer close(stop)
+	f := open(fabric.Config{Timeline: running(b), Ports: []fabric.Port{{Device: d0}, {Device: d1}}, Workers: 1})
+	f.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: time.Hour, Delay: curve.Constant(5e-3)})
+	if load != nil {
+		defer load(b)()
 	}
 	m := make([]byte, tap.HeaderLen+64)
 	buf := make([]byte, 128)
-	before := e.Fidelity().Lateness
+	before := f.Fidelity().Lateness
 	for b.Loop() {
 		for range 20 {
-			if _, err := unix.Write(n0, m); err != nil {
+			if _, err := unix.Write(n0, m); err != nil && !errors.Is(err, unix.EAGAIN) {
 				b.Fatal(err)
 			}
 		}
@@ -259,11 +302,12 @@ func lateness(b *testing.B, load bool) {
 		}
 		time.Sleep(200 * time.Microsecond)
 	}
-	h := e.Fidelity().Lateness.Sub(before)
+	h := f.Fidelity().Lateness.Sub(before)
 	b.ReportMetric(float64(h.Quantile(0.5))/1e3, "p50-µs")
 	b.ReportMetric(float64(h.Quantile(0.99))/1e3, "p99-µs")
 	b.ReportMetric(float64(h.Max())/1e3, "max-µs")
 	b.ReportMetric(float64(h.Count())/b.Elapsed().Seconds(), "frames/s")
+	b.ReportMetric(0, "ns/op")
 }
 
 // What one thread relays from TAP to TAP if it has a CPU to itself: the time of

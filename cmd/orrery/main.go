@@ -14,6 +14,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
+	"orrery.dev/orrery/fabric"
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/router"
 	"orrery.dev/orrery/rundir"
@@ -51,6 +52,7 @@ func (e *exitError) Unwrap() error { return e.err }
 func usageError(err error) error { return &exitError{exitUsage, err} }
 
 func main() {
+	fabric.Main()
 	userns.Init()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	err := rootCommand().ExecuteContext(ctx)

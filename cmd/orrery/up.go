@@ -221,7 +221,7 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	cfg := emulation.Config{
 		Plan: p, Nodes: engine, Timeline: timeline, Logger: log,
 		Fabric: func(tl *clock.Timeline, ports []fabric.Port) (fabric.Fabric, error) {
-			return fabric.New(fabric.Config{Timeline: tl, Ports: ports, Seed: spec.Seed})
+			return fabric.NewProcess(fabric.Config{Timeline: tl, Ports: ports, Seed: spec.Seed})
 		},
 		Progress: screen.bringUp,
 	}
