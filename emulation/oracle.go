@@ -93,21 +93,9 @@ func (o *oracle) follow(ctx context.Context) error {
 	}
 	for {
 		tl := o.run.timeline
-		now := tl.Now()
-		lead := time.Duration(float64(o.lead) * tl.Speed())
-		contacts := o.run.director.standing()
-		next := route.Solve(o.run.plan, o.graph, contacts, o.destinations, now, lead)
-		if err := o.install(ctx, next); err != nil {
+		at, err := o.update(ctx)
+		if err != nil {
 			o.run.problem("oracle", err.Error())
-		}
-		o.last = next
-
-		// The next link to be left early, or the next look at delays; all else wakes.
-		at := now + time.Duration(float64(oracleRefresh)*tl.Speed())
-		for i := range contacts {
-			if c := &contacts[i]; c.Ends && c.End-lead > now {
-				at = min(at, c.End-lead)
-			}
 		}
 		wait, cancel := context.WithCancel(ctx)
 		slept := make(chan struct{})
@@ -127,6 +115,26 @@ func (o *oracle) follow(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// update installs what is best at this moment. It returns the scenario time of
+// the next update if nothing wakes the oracle before.
+func (o *oracle) update(ctx context.Context) (at time.Duration, err error) {
+	tl := o.run.timeline
+	now := tl.Now()
+	lead := time.Duration(float64(o.lead) * tl.Speed())
+	contacts := o.run.director.standing()
+	next := route.Solve(o.run.plan, o.graph, contacts, o.destinations, now, lead)
+	err = o.install(ctx, next)
+	o.last = next
+	// The next link to be left early, or the next look at delays; all else wakes.
+	at = now + time.Duration(float64(oracleRefresh)*tl.Speed())
+	for i := range contacts {
+		if c := &contacts[i]; c.Ends && c.End-lead > now {
+			at = min(at, c.End-lead)
+		}
+	}
+	return at, err
 }
 
 // install gives the kernels what differs from the last solution.

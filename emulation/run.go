@@ -176,6 +176,13 @@ func (r *Run) Start(ctx context.Context) (err error) {
 		return err
 	}
 	r.progress("links", len(r.director.up()), len(r.director.up()))
+	if n := len(r.oracle.members); n > 0 {
+		r.progress("routes", 0, n)
+		if _, err := r.oracle.update(ctx); err != nil {
+			return err
+		}
+		r.progress("routes", n, n)
+	}
 
 	if r.prober, err = newProber(r, r.probed()); err != nil {
 		return err
