@@ -59,7 +59,9 @@ func frrProcess(dir, program string) node.Process {
 	switch program {
 	case "zebra":
 	case "bfdd":
-		p.Argv = append(p.Argv, "--bfdctl", "bfdd.sock")
+		if bfdctl() {
+			p.Argv = append(p.Argv, "--bfdctl", "bfdd.sock")
+		}
 		fallthrough
 	default:
 		p.After = "zebra" // one that does not find zebra tries again only after 10 s
