@@ -190,6 +190,37 @@ func namespacesOfThreads(t *testing.T) map[uint64]bool {
 	return all
 }
 
+// A daemon can join its groups on every port by one socket.
+func TestMulticastOnManyPorts(t *testing.T) {
+	l := start(t, specs(1, 24))
+	err := l.Do("n0", func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		devices, err := net.Interfaces()
+		if err != nil {
+			return err
+		}
+		for _, d := range devices {
+			if d.Name == "lo" {
+				continue
+			}
+			for _, last := range []byte{5, 6} { // AllSPFRouters, AllDRouters
+				group := unix.IPMreqn{Multiaddr: [4]byte{224, 0, 0, last}, Ifindex: int32(d.Index)}
+				if err := unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, &group); err != nil {
+					return fmt.Errorf("224.0.0.%d on %s: %w", last, d.Name, err)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDestroyLeavesNothing(t *testing.T) {
 	needLinux(t)
 	dir := filepath.Join(t.TempDir(), "run")

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -77,6 +79,11 @@ func within(path string, f func() error) error {
 	return f()
 }
 
+// memberships of IPv4 multicast groups are what a socket may have in a new
+// namespace (igmp_max_memberships in Documentation/networking/ip-sysctl.rst). A
+// daemon of OSPF joins two groups on each port by one socket.
+const memberships = 20 / 2
+
 // build makes a node's namespace, bound at path, and all that is in it. Settings
 // is called in the new namespace and gives what sysctls is to set there. The
 // calling thread is in the namespace afterwards. On an error, files that were
@@ -93,7 +100,11 @@ func build(spec *Spec, path string, sysctls *sysctls, settings func() []setting)
 	if err := unix.Mount(ownNamespace, path, "", unix.MS_BIND, ""); err != nil {
 		return nil, nil, fmt.Errorf("bind the network namespace to %s: %w", path, err)
 	}
-	if err := sysctls.write(settings()); err != nil {
+	list := settings()
+	if len(spec.Ports) > memberships {
+		list = append(slices.Clip(list), setting{"ipv4/igmp_max_memberships", strconv.Itoa(2 * len(spec.Ports))})
+	}
+	if err := sysctls.write(list); err != nil {
 		return nil, nil, err
 	}
 	ports = make([]port, 0, len(spec.Ports)+1)
