@@ -57,6 +57,7 @@ var comparisons = []comparison{
 	{"frames per second, fabric with two workers over bare veth", "Frames/*/*/workers=2", "Frames/*/*/veth", "frames/s"},
 	{"datagrams from program to program, fabric over bare veth", "UDP/fabric", "UDP/veth", "datagrams/s"},
 	{"TCP over one hop, fabric over bare veth", "TCP/fabric", "TCP/veth", "Gbit/s"},
+	{"frames per second and thread, the fabric's steps over bare system calls", "Relay/*/delay=0s", "Relay/*/bare", "frames/s"},
 	{"changes of a link, fabric over netlink", "Set/fabric", "Set/netlink", "changes/s"},
 	{"changes of a link, fabric over forking tc", "Set/fabric", "Set/tc", "changes/s"},
 	{"time for shortest paths, gonum over ours", "GonumTree10000", "Tree10000", "ns/op"},
