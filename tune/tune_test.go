@@ -261,13 +261,24 @@ func TestOneAtATime(t *testing.T) {
 	}
 }
 
+// memoryDir is on a file system in memory if there is one: each step of the
+// model waits for the disk otherwise.
+func memoryDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("/dev/shm", "tune-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 // crash is the death of the process.
 type crash struct{}
 
 // Whatever is tuned, undone, changed by others and killed at whatever call:
 // after an undo every sysctl has the value that tuning found.
 func TestModel(t *testing.T) {
-	base := t.TempDir()
+	base := memoryDir(t)
 	rapid.Check(t, func(r *rapid.T) {
 		dir, err := os.MkdirTemp(base, "")
 		if err != nil {
