@@ -11,8 +11,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 module=$(go list -m)
-kernel_rooms="^$module/(tap|fabric|node|router|emulation|doctor|tune|cmd)(/|\$)"
-race_rooms="^$module/(clock|plan|celestrak|tap|fabric|node|router|emulation|api|doctor|tune|cmd)(/|\$)"
+kernel_rooms="^$module/(tap|fabric|node|router|emulation|doctor|tune|userns|cmd)(/|\$)"
+race_rooms="^$module/(clock|plan|celestrak|tap|fabric|node|router|emulation|api|doctor|tune|userns|cmd)(/|\$)"
 
 packages=$(go list ./...)
 failed=
