@@ -73,7 +73,7 @@ func (e *Engine) Capture(id PortID) (stream io.ReadCloser, stop func(), err erro
 		c.small <- make([]byte, smallSize)
 	}
 	for range captureLarge {
-		c.large <- make([]byte, smallSize+largeSize)
+		c.large <- make([]byte, largeSize)
 	}
 	e.closing.Lock()
 	defer e.closing.Unlock()
@@ -103,19 +103,15 @@ func (p *port) stopCapture() {
 
 func (c *capture) end() { c.stopOnce.Do(func() { close(c.stop) }) }
 
-// record copies a frame that is split over head and tail. It never waits.
-func (c *capture) record(direction pcapgo.NgEpbFlag, now int64, head, tail []byte, size int) {
+// record copies a frame. It never waits.
+func (c *capture) record(direction pcapgo.NgEpbFlag, now int64, data []byte) {
 	free := c.small
-	if size > smallSize {
+	if len(data) > smallSize {
 		free = c.large
 	}
 	select {
 	case buf := <-free:
-		n := copy(buf[:size], head)
-		if n < size {
-			copy(buf[n:size], tail)
-		}
-		c.full <- captured{now, direction, size, buf} // has room for all buffers
+		c.full <- captured{now, direction, copy(buf, data), buf} // has room for all buffers
 	default:
 		c.dropped.Add(1)
 	}

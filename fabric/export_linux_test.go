@@ -41,10 +41,10 @@ func (s *Stepper) Next() (at int64, ok bool) {
 	return at, ok
 }
 
-// Idle tells whether all buffers but the spare ones are back in their pools.
+// Idle tells whether all buffers but the landing ones are back in their pools.
 func (s *Stepper) Idle() bool {
 	for _, w := range s.workers {
-		if len(w.small.free) != len(w.small.chunk)<<w.small.shift-1 || len(w.large.free) != len(w.large.chunk)<<w.large.shift-1 {
+		if len(w.small.free) != len(w.small.chunk)<<w.small.shift || len(w.large.free) != len(w.large.chunk)<<w.large.shift-1 {
 			return false
 		}
 	}

@@ -5,8 +5,7 @@ package fabric
 // frame is one frame under way.
 type frame struct {
 	arrival int64  // host instant at which it is due
-	head    int32  // small buffer with its first bytes
-	tail    int32  // large buffer with what follows, or none
+	buf     int32  // small buffer, or large one if it is longer than that
 	size    int32  // bytes with the virtio_net_hdr
 	peer    PortID // where it goes
 }

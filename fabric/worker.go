@@ -37,16 +37,13 @@ type worker struct {
 	large    pool
 	due      queue
 
-	// The buffers that the next frame is read into.
-	head, tail int32
-	iov        [2]unix.Iovec
-	out        [2]unix.Iovec
-	events     [128]unix.EpollEvent
-	ready      int // of events
-	timeout    unix.Timespec
-	ahead      ahead
-	woken      int64 // ns that the frames read now have waited for the worker to wake
-	idle       int64 // host instant at which the worker last had nothing to do
+	landing int32 // large buffer that the next frame is read into
+	events  [128]unix.EpollEvent
+	ready   int // of events
+	timeout unix.Timespec
+	ahead   ahead
+	woken   int64 // ns that the frames read now have waited for the worker to wake
+	idle    int64 // host instant at which the worker last had nothing to do
 
 	account   *workerAccount
 	delivered []delivered // by peer
@@ -77,11 +74,10 @@ func newWorker(e *Engine, number, memory int) (*worker, error) {
 		_ = w.close()
 		return nil, fmt.Errorf("epoll_ctl: %w", err)
 	}
-	if w.head, w.tail = w.small.get(), w.large.get(); w.head == none || w.tail == none {
+	if w.landing = w.large.get(); w.landing == none {
 		_ = w.close()
 		return nil, fmt.Errorf("no memory for frame buffers")
 	}
-	w.aim()
 	if errno := w.epollWait(0); errno != 0 {
 		_ = w.close()
 		return nil, fmt.Errorf("epoll_pwait2: %w: the fabric needs Linux 5.11 or later", errno)
@@ -143,7 +139,8 @@ func (w *worker) receive(p *port, now int64) int64 {
 	}
 	var frames, bytes uint64
 	for range burst {
-		size, _, errno := unix.RawSyscall(unix.SYS_READV, uintptr(p.fd), uintptr(unsafe.Pointer(&w.iov[0])), 2)
+		into := w.large.at(w.landing)
+		size, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(p.fd), uintptr(unsafe.Pointer(&into[0])), largeSize)
 		now = w.timeline.Monotonic()
 		if errno != 0 || size == 0 {
 			if errno != unix.EAGAIN && errno != unix.EINTR {
@@ -156,7 +153,7 @@ func (w *worker) receive(p *port, now int64) int64 {
 		}
 		frames++
 		bytes += uint64(size) - tap.HeaderLen
-		w.carry(p, now, int(size))
+		w.carry(p, now, into[:size])
 		if f := w.due.first(); f != nil && f.flight.first().arrival <= now {
 			now = w.deliver(now)
 		}
@@ -174,12 +171,12 @@ func (w *worker) bury(p *port) {
 	_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, int(p.fd), nil)
 }
 
-// carry takes the frame that was just read from p.
-func (w *worker) carry(p *port, now int64, size int) {
+// carry takes the frame in the landing buffer, which was just read from p.
+func (w *worker) carry(p *port, now int64, data []byte) {
 	if c := p.capture.Load(); c != nil {
-		c.record(outbound, now, w.small.at(w.head), w.large.at(w.tail), size)
+		c.record(outbound, now, data)
 	}
-	if p.guard != nil && p.guard.forged(w.small.at(w.head)[tap.HeaderLen:min(size, smallSize)]) {
+	if p.guard != nil && p.guard.forged(data[tap.HeaderLen:]) {
 		p.account.forged.Add(1)
 		if p.guard.drop {
 			p.account.dropForged.Add(1)
@@ -200,12 +197,12 @@ func (w *worker) carry(p *port, now int64, size int) {
 	}
 	sent := now - w.woken
 	if p.node != nil {
-		sent = p.node.sent(packetKey(w.small.at(w.head)[tap.HeaderLen:min(size, smallSize)]), now, sent)
+		sent = p.node.sent(packetKey(data[tap.HeaderLen:]), now, sent)
 	}
 	if w.timeline.At(sent) < wire.Start {
 		sent = now // the contact is younger than the delivery
 	}
-	arrival, v := d.decide(w.timeline, sent, wireSize(w.small.at(w.head), size))
+	arrival, v := d.decide(w.timeline, sent, wireSize(data, len(data)))
 	switch v {
 	case dropNoLink:
 		p.account.dropNoLink.Add(1)
@@ -217,34 +214,44 @@ func (w *worker) carry(p *port, now int64, size int) {
 		p.account.dropLoss.Add(1)
 		return
 	}
-	f := frame{arrival: arrival, head: w.head, tail: none, size: int32(size), peer: wire.Peer}
-	if size > smallSize {
-		f.tail = w.tail
-	}
 	if arrival <= now && p.flight.len() == 0 {
-		w.hand(p, &f, now) // at once, and the buffers serve again
+		w.hand(p, wire.Peer, data, arrival, now)
 		return
 	}
-	head, tail := w.small.get(), int32(none)
-	if head != none && f.tail != none {
-		if tail = w.large.get(); tail == none {
-			w.small.put(head)
-			head = none
-		}
-	}
-	if head == none {
+	f := frame{arrival: arrival, size: int32(len(data)), peer: wire.Peer}
+	if !w.keep(&f, data) {
 		p.account.dropOverload.Add(1)
 		return
 	}
-	w.head = head
-	if tail != none {
-		w.tail = tail
-	}
-	w.aim()
 	p.flight.push(f)
 	if p.flight.len() == 1 {
 		w.due.add(p)
 	}
+}
+
+// keep finds a buffer for the frame in the landing buffer.
+func (w *worker) keep(f *frame, data []byte) bool {
+	if len(data) <= smallSize {
+		if f.buf = w.small.get(); f.buf == none {
+			return false
+		}
+		copy(w.small.at(f.buf), data)
+		return true
+	}
+	next := w.large.get()
+	if next == none {
+		return false
+	}
+	f.buf, w.landing = w.landing, next
+	return true
+}
+
+// data of a frame that was kept.
+func (w *worker) data(f *frame) []byte {
+	if f.size <= smallSize {
+		return w.small.at(f.buf)[:f.size]
+	}
+	return w.large.at(f.buf)[:f.size]
 }
 
 // deliver hands over frames that are due, at most burst of them.
@@ -259,7 +266,7 @@ func (w *worker) deliver(now int64) int64 {
 			return now
 		}
 		if wire := p.wire.Load(); p.dir.covers(w.timeline, wire, f.arrival) {
-			now = w.hand(p, f, now)
+			now = w.hand(p, f.peer, w.data(f), f.arrival, now)
 		} else {
 			p.account.dropInFlight.Add(1)
 		}
@@ -281,55 +288,37 @@ func (w *worker) lose(p *port) {
 	w.due.fix(p)
 }
 
-// release drops p's first frame and takes back its buffers.
+// release drops p's first frame and takes back its buffer.
 func (w *worker) release(p *port) {
 	f := p.flight.first()
-	w.small.put(f.head)
-	if f.tail != none {
-		w.large.put(f.tail)
+	if f.size <= smallSize {
+		w.small.put(f.buf)
+	} else {
+		w.large.put(f.buf)
 	}
 	p.flight.drop()
 }
 
-// hand writes a frame to its peer's device, and gives the time then.
-func (w *worker) hand(p *port, f *frame, now int64) int64 {
-	peer := w.engine.ports[f.peer]
-	head := w.small.at(f.head)
-	var n uintptr
-	var errno unix.Errno
-	if f.tail == none {
-		n, _, errno = unix.RawSyscall(unix.SYS_WRITE, uintptr(peer.fd), uintptr(unsafe.Pointer(&head[0])), uintptr(f.size))
-	} else {
-		w.out[0] = unix.Iovec{Base: &head[0], Len: smallSize}
-		w.out[1] = unix.Iovec{Base: &w.large.at(f.tail)[0], Len: uint64(f.size) - smallSize}
-		n, _, errno = unix.RawSyscall(unix.SYS_WRITEV, uintptr(peer.fd), uintptr(unsafe.Pointer(&w.out[0])), 2)
-	}
-	if errno != 0 || n != uintptr(f.size) {
+// hand writes a frame of p to its peer's device, and gives the time then.
+func (w *worker) hand(p *port, to PortID, data []byte, arrival, now int64) int64 {
+	peer := w.engine.ports[to]
+	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(peer.fd), uintptr(unsafe.Pointer(&data[0])), uintptr(len(data)))
+	if errno != 0 || n != uintptr(len(data)) {
 		p.account.dropDevice.Add(1)
 		return w.timeline.Monotonic()
 	}
-	w.account.lateness.record(now - f.arrival)
-	to := &w.delivered[f.peer]
-	to.frames.Add(1)
-	to.bytes.Add(uint64(f.size) - tap.HeaderLen)
+	w.account.lateness.record(now - arrival)
+	d := &w.delivered[to]
+	d.frames.Add(1)
+	d.bytes.Add(uint64(len(data)) - tap.HeaderLen)
 	if c := peer.capture.Load(); c != nil {
-		var tail []byte
-		if f.tail != none {
-			tail = w.large.at(f.tail)
-		}
-		c.record(inbound, now, head, tail, int(f.size))
+		c.record(inbound, now, data)
 	}
 	done := w.timeline.Monotonic()
 	if peer.node != nil {
-		peer.node.delivered(packetKey(head[tap.HeaderLen:min(int(f.size), smallSize)]), f.arrival, done)
+		peer.node.delivered(packetKey(data[tap.HeaderLen:]), arrival, done)
 	}
 	return done
-}
-
-// aim makes the next read go to the spare buffers.
-func (w *worker) aim() {
-	w.iov[0] = unix.Iovec{Base: &w.small.at(w.head)[0], Len: smallSize}
-	w.iov[1] = unix.Iovec{Base: &w.large.at(w.tail)[0], Len: largeSize}
 }
 
 // wait sleeps until a port has frames or one under way is due.
