@@ -250,6 +250,37 @@ func TestOrdinaryUsersRunIsPrivate(t *testing.T) {
 	u.gone(t)
 }
 
+// Without XDG_RUNTIME_DIR runs live in /tmp, where others may have been first.
+func TestOrdinaryUserInTheTemporaryDirectory(t *testing.T) {
+	u := newOrdinaryUser(t)
+	if u.uid == os.Geteuid() {
+		t.Skip("needs root: makes a directory that belongs to somebody else")
+	}
+	root := filepath.Join(u.home, fmt.Sprintf("orrery-%d", u.uid))
+	up := func() (string, error) {
+		cmd := u.command(t.Context(), u.program, "up", u.write(t, "temporary", oracleRouting), "--for", "1ms", "--plain")
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + u.home}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := up(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if err := os.Mkdir(root, 0o777); err != nil { // gone after the run, so it is there to be taken
+		t.Fatal(err)
+	}
+	if err := os.Chmod(root, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := up(); err == nil || !strings.Contains(out, "set ORRERY_RUNTIME_DIR to a directory of your own") {
+		t.Errorf("in a directory of somebody else's: %v\n%s", err, out)
+	}
+	if err := os.Remove(root); err != nil {
+		t.Error(err)
+	}
+	u.gone(t)
+}
+
 // Whichever of its processes is killed, the kernel ends all of the run, and down
 // removes its files.
 func TestOrdinaryUsersEmulatorIsKilled(t *testing.T) {
