@@ -5,7 +5,8 @@
 // The network at scenario time t is a graph: nodes, and as edges the contacts
 // that are usable then. A contact is usable from its start until lead before
 // its end, so that traffic has left a link by the time it goes down; one whose
-// end is not known yet counts as lasting. The weight of an edge is the delay at
+// end is not known yet counts as lasting. What has no other way stays on a link
+// to its end. The weight of an edge is the delay at
 // t, alike in both directions, in whole nanoseconds (at least 1): sums of
 // integers are exact, so that equal paths are found to be equal on every
 // machine.

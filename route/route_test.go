@@ -135,6 +135,44 @@ func TestUsableAndChanges(t *testing.T) {
 	}
 }
 
+// Of two trees, one over edges that stay and one over all, the completed one
+// leads every node that is connected at all to the destination, and those that
+// need not use an edge that goes do not.
+func TestCompletedTreeArrives(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nodes := rapid.IntRange(2, 30).Draw(t, "nodes")
+		all := drawEdges(t, nodes)
+		staying := all[:rapid.IntRange(0, len(all)).Draw(t, "staying")]
+		g := New(nodes)
+		var tree, before, other Tree
+		g.Set(staying)
+		g.Tree(0, &tree)
+		g.Tree(0, &before)
+		g.Set(all)
+		g.Tree(0, &other)
+		tree.complete(&other)
+		goes := func(p plan.PortID) bool {
+			return !slices.ContainsFunc(staying, func(e Edge) bool { return e.PortA == p || e.PortB == p })
+		}
+		for n := range nodes {
+			connected, stays := other.Distance[n] != Unreachable, before.Distance[n] != Unreachable
+			at := n
+			for hops := 0; connected && at != 0; hops++ {
+				if hops == nodes {
+					t.Fatalf("from node %d the hops go round in a loop", n)
+				}
+				if stays && goes(tree.Next[at]) {
+					t.Fatalf("node %d has a path that stays, and is sent over port %d, which goes", n, tree.Next[at])
+				}
+				at = int(tree.Via[at])
+			}
+			if !connected && tree.Next[n] != None {
+				t.Fatalf("node %d has no path and is sent to port %d", n, tree.Next[n])
+			}
+		}
+	})
+}
+
 func TestDiff(t *testing.T) {
 	g := New(4)
 	solve := func(edges ...Edge) *Solution {

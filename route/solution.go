@@ -14,14 +14,42 @@ type Solution struct {
 }
 
 // Solve computes the next hops to the destinations over the contacts that are
-// usable at t.
+// usable at t. Nodes that have no way over them take the way over contacts which
+// end within lead: what is sent there arrives up to the end.
 func Solve(p *plan.Plan, g *Graph, contacts []plan.Contact, destinations []int, t, lead time.Duration) *Solution {
 	g.SetContacts(p, contacts, t, lead)
 	s := &Solution{At: t, Trees: make([]Tree, len(destinations))}
 	for i, d := range destinations {
 		g.Tree(d, &s.Trees[i])
 	}
+	ending := func(c plan.Contact) bool { return Usable(&c, t, 0) && !Usable(&c, t, lead) }
+	if !slices.ContainsFunc(contacts, ending) {
+		return s
+	}
+	g.SetContacts(p, contacts, t, 0)
+	var all Tree
+	for i := range s.Trees {
+		if isolated(&s.Trees[i]) {
+			g.Tree(s.Trees[i].Destination, &all)
+			s.Trees[i].complete(&all)
+		}
+	}
 	return s
+}
+
+// isolated tells whether some node cannot reach the destination.
+func isolated(t *Tree) bool { return slices.Contains(t.Distance, Unreachable) }
+
+// complete gives nodes without a path the next hop of another tree to the same
+// destination. Whoever follows it comes to the destination: along the other tree
+// up to the first node that had a path, and then along this one, so that its
+// distance may be more than what is noted.
+func (t *Tree) complete(other *Tree) {
+	for n, d := range t.Distance {
+		if d == Unreachable {
+			t.Distance[n], t.Next[n], t.Via[n] = other.Distance[n], other.Next[n], other.Via[n]
+		}
+	}
 }
 
 // Hop is one node's next hop to a destination. Port is None if there is none.
