@@ -129,6 +129,9 @@ func Preflight(entries []scenario.Routing) error {
 			if _, err := frrOwner(); err != nil {
 				return err
 			}
+			if err := checkManaged(r); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
