@@ -92,6 +92,7 @@ var reserves = []reserve{
 			"tune",                    // the lock on its record
 			"cmd/...",                 // signals, terminals
 			"celestrak",               // errno of a full disk
+			"scripts/soak",            // signals
 			"api/orrery/v1alpha1/...", // generated
 		},
 		because: "only the rooms that touch the kernel talk to it directly",
