@@ -78,6 +78,7 @@ type Run struct {
 	software []software
 
 	phase     atomic.Int32
+	gate      gate
 	started   time.Time
 	converged chan struct{} // closed when every pair has been reachable
 	ended     chan struct{} // closed when the scenario's duration is over
@@ -170,6 +171,9 @@ func (r *Run) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
+	if r.plan.Scenario.Spec.Boot == bootRouters {
+		r.gate.close()
+	}
 	r.director.load(first)
 	r.director.apply()
 	if err := r.assign(); err != nil {
@@ -195,15 +199,16 @@ func (r *Run) Start(ctx context.Context) (err error) {
 	r.timeline.Resume()
 	r.phase.Store(int32(PhaseConverging))
 	for name, part := range map[string]func(context.Context) error{
-		"planner":  func(ctx context.Context) error { return r.director.planAhead(ctx, cursor) },
-		"director": r.director.direct,
-		"oracle":   r.oracle.follow,
-		"metrics":  r.metrics.follow,
-		"prober":   r.prober.probe,
-		"watch":    r.watch,
-		"routers":  r.startSoftware,
-		"commands": r.startCommands,
-		"end":      r.waitEnd,
+		"planner":    func(ctx context.Context) error { return r.director.planAhead(ctx, cursor) },
+		"director":   r.director.direct,
+		"oracle":     r.oracle.follow,
+		"metrics":    r.metrics.follow,
+		"prober":     r.prober.probe,
+		"watch":      r.watch,
+		"neighbours": r.watchAdjacencies,
+		"routers":    r.startSoftware,
+		"commands":   r.startCommands,
+		"end":        r.waitEnd,
 	} {
 		r.group.Go(func() error {
 			err := part(life)
@@ -240,6 +245,12 @@ func (r *Run) stations() []int {
 
 // setCarriers tells nodes whether their ports have links.
 func (r *Run) setCarriers(carriers ...fabric.Carrier) {
+	if !r.gate.keep(carriers) {
+		r.applyCarriers(carriers...)
+	}
+}
+
+func (r *Run) applyCarriers(carriers ...fabric.Carrier) {
 	if err := r.fabric.SetCarriers(carriers...); err != nil {
 		r.problem("carrier", err.Error())
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -331,4 +332,53 @@ func TestARunWithoutProbesSendsNothing(t *testing.T) {
 		t.Errorf("%d pairs are probed", len(pairs))
 	}
 	eventually(t, "routes without probes", func() bool { return follows(r, time.Second) })
+}
+
+// With boot: routers no port has a carrier until each daemon is up; then all of
+// them have the last one that they were given.
+func TestBootRouters(t *testing.T) {
+	const text = `
+apiVersion: orrery.dev/v1alpha1
+kind: Scenario
+metadata: {name: boot}
+spec:
+  constellations:
+    - name: sat
+      walker: {pattern: delta, planes: 4, satellitesPerPlane: 4, phasing: 1, inclination: 53deg, altitude: 20000km}
+      links: {pattern: grid}
+  boot: routers
+  routing: [{protocol: ospf3}]
+`
+	var told carriersTold
+	r, nodes, _ := startRun(t, text, func(c *Config) {
+		inner := c.Fabric
+		c.Fabric = func(tl *clock.Timeline, ports []fabric.Port) (fabric.Fabric, error) {
+			f, err := inner(tl, ports)
+			told.Fabric = f
+			return &told, err
+		}
+	})
+	eventually(t, "all daemons are on their way up", func() bool { return len(r.nodes.Processes()) == 16 })
+	if n := told.n.Load(); n != 0 {
+		t.Errorf("%d carriers were told before the daemons were up", n)
+	}
+	// The daemons of this engine are up once their control socket answers, which
+	// it never does; they fail.
+	for _, p := range r.nodes.Processes() {
+		if err := nodes.End(p.Node, p.Name, "the test ended it"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all carriers are told", func() bool { return told.n.Load() == 64 })
+}
+
+// carriersTold counts carriers that nodes were told of.
+type carriersTold struct {
+	fabric.Fabric
+	n atomic.Int64
+}
+
+func (c *carriersTold) SetCarriers(carriers ...fabric.Carrier) error {
+	c.n.Add(int64(len(carriers)))
+	return c.Fabric.SetCarriers(carriers...)
 }

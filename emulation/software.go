@@ -207,7 +207,11 @@ func (r *Run) startSoftware(ctx context.Context) error {
 			return nil
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	r.openGate(ctx)
+	return nil
 }
 
 // wanted is how many processes the routing software consists of.

@@ -71,8 +71,7 @@ func (f *frameRate) update(frames uint64, now time.Time) {
 	f.at, f.frames = now, frames
 }
 
-// watch gathers what costs more than a look: processes' fates, adjacencies, the
-// frame rate.
+// watch gathers what costs more than a look: processes' fates, the frame rate.
 func (r *Run) watch(ctx context.Context) error {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
@@ -83,16 +82,32 @@ func (r *Run) watch(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			r.watchProcesses(seen)
-			adj := r.askAdjacencies(ctx)
 			frames := r.examiner.examine(ctx).SentFrames
 			r.mu.Lock()
-			r.adjacencies = adj
 			r.rate.update(frames, now)
 			r.mu.Unlock()
 			if _, err := r.director.ahead(); err != nil {
 				r.problem("planner", err.Error())
 			}
 		}
+	}
+}
+
+// watchAdjacencies asks the daemons again and again. A thousand of them have
+// more to do than to answer: asking takes a tenth of the time at most.
+func (r *Run) watchAdjacencies(ctx context.Context) error {
+	for pause := watchInterval; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		begin := time.Now()
+		adj := r.askAdjacencies(ctx)
+		pause = max(watchInterval, 9*time.Since(begin))
+		r.mu.Lock()
+		r.adjacencies = adj
+		r.mu.Unlock()
 	}
 }
 

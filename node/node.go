@@ -33,6 +33,8 @@ type Process struct {
 	Argv []string
 	Env  []string // added to a minimal environment
 	Dir  string   // working directory; default the node's directory
+	// Nice is its scheduling priority, from 0 to 19 (setpriority(2)).
+	Nice int
 	// After names a process of the same node that is to be up first. Empty: none.
 	After string
 	// Restart policy: Never, OnFailure, Always.

@@ -218,6 +218,13 @@ func (p *process) launch() (int, <-chan syscall.WaitStatus, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	if n := p.spec.Nice; n != 0 {
+		// The whole group, should it have forked already. One that has ended is seen
+		// to by its supervisor.
+		if err := unix.Setpriority(unix.PRIO_PGRP, pid, n); err != nil && !errors.Is(err, unix.ESRCH) {
+			p.l.log.Warn("a process keeps its priority", "node", p.n.name, "process", p.spec.Name, "error", err)
+		}
+	}
 	id := identify(pid)
 	id.Node, id.Name = p.n.name, p.spec.Name
 	if err := p.l.record(id); err != nil {

@@ -24,11 +24,17 @@ const frrDir = "/usr/lib/frr"
 const frrUser = "frr"
 
 // birdProcess runs BIRD. Paths are relative to the node's directory, which is
-// the working directory: a unix socket's path has 107 bytes at most.
-func birdProcess(dir string) node.Process {
+// the working directory: a unix socket's path has 107 bytes at most. One that
+// recovers starts as if it had been there before (RFC 3623): it makes
+// adjacencies and listens before it advertises itself.
+func birdProcess(dir string, recovers bool) node.Process {
+	argv := []string{"bird", "-f", "-c", "bird.conf", "-s", "bird.ctl", "-P", "bird.pid"}
+	if recovers {
+		argv = append(argv, "-R")
+	}
 	return node.Process{
 		Name:    "bird",
-		Argv:    []string{"bird", "-f", "-c", "bird.conf", "-s", "bird.ctl", "-P", "bird.pid"},
+		Argv:    argv,
 		Dir:     dir,
 		Restart: node.Always,
 		Ready: func(ctx context.Context) error {
@@ -38,8 +44,9 @@ func birdProcess(dir string) node.Process {
 	}
 }
 
-// frrProcess runs one of FRR's daemons.
-func frrProcess(dir, program string) node.Process {
+// frrProcess runs one of FRR's daemons. maxPaths is how many next hops zebra
+// gives a route, 0 for its default.
+func frrProcess(dir, program string, maxPaths int) node.Process {
 	p := node.Process{
 		Name: program,
 		Argv: []string{
@@ -58,6 +65,9 @@ func frrProcess(dir, program string) node.Process {
 	}
 	switch program {
 	case "zebra":
+		if maxPaths > 0 {
+			p.Argv = append(p.Argv, "--ecmp", strconv.Itoa(maxPaths))
+		}
 	case "bfdd":
 		if bfdctl() {
 			p.Argv = append(p.Argv, "--bfdctl", "bfdd.sock")

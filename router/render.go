@@ -136,6 +136,12 @@ type Data struct {
 	Dead       int // seconds
 	Multiplier int // Dead in hellos
 	SPFDelay   int // milliseconds
+	Tick       int // SPFDelay in seconds, for BIRD
+	Retransmit int // seconds
+
+	AdvertiseAfter int // seconds, of BIRD
+
+	MaxPaths int // next hops of a route; 0 means the daemon's default
 
 	BFD *BFD // nil: off
 
@@ -202,11 +208,14 @@ func Render(in Input) (Output, error) {
 		out.Files = append(out.Files, File{Name: name, Content: tidy(b.Bytes())})
 	}
 	if daemon == BIRD {
-		out.Processes = []node.Process{birdProcess(in.Dir)}
+		out.Processes = []node.Process{birdProcess(in.Dir, in.Routing.AdvertiseAfter > 0)}
 	} else {
 		for _, p := range programs {
-			out.Processes = append(out.Processes, frrProcess(in.Dir, p))
+			out.Processes = append(out.Processes, frrProcess(in.Dir, p, in.Routing.MaxPaths))
 		}
+	}
+	for i := range out.Processes {
+		out.Processes[i].Nice = in.Routing.Nice
 	}
 	return out, nil
 }
@@ -312,12 +321,12 @@ func newData(in Input) (Data, error) {
 // setTimers converts timers to what daemons accept and refuses what they would
 // have to round.
 func (d *Data) setTimers(r scenario.Routing) error {
-	hello, dead, spf := r.Hello.Std(), r.Dead.Std(), r.SPFDelay.Std()
+	hello, dead, spf, retransmit := r.Hello.Std(), r.Dead.Std(), r.SPFDelay.Std(), r.Retransmit.Std()
 	for _, t := range []struct {
 		name  string
 		value time.Duration
 		unit  time.Duration
-	}{{"hello", hello, time.Second}, {"dead", dead, time.Second}, {"spfDelay", spf, time.Millisecond}} {
+	}{{"hello", hello, time.Second}, {"dead", dead, time.Second}, {"spfDelay", spf, time.Millisecond}, {"retransmit", retransmit, time.Second}} {
 		if t.value < 0 || t.value%t.unit != 0 {
 			return fmt.Errorf("routing: %s %v: routing daemons take whole multiples of %v; use BFD to notice losses sooner", t.name, t.value, t.unit)
 		}
@@ -326,6 +335,8 @@ func (d *Data) setTimers(r scenario.Routing) error {
 		return fmt.Errorf("routing: dead %v is less than two hellos of %v", dead, hello)
 	}
 	d.Hello, d.Dead, d.SPFDelay = int(hello/time.Second), int(dead/time.Second), int(spf/time.Millisecond)
+	d.AdvertiseAfter = int(r.AdvertiseAfter.Std() / time.Second)
+	d.Tick, d.Retransmit, d.MaxPaths = int((spf+time.Second-1)/time.Second), int(retransmit/time.Second), r.MaxPaths
 	// IS-IS and OSPF count in hellos, by default every 10 s in OSPF and 3 s in
 	// FRR's IS-IS.
 	if d.Dead != 0 {

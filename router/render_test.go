@@ -42,6 +42,11 @@ func TestGolden(t *testing.T) {
 		r.Protocol, r.Daemon = protocol, daemon
 		return r
 	}
+	// What a network of a thousand routers on a small machine needs.
+	flood := scenario.Routing{Protocol: OSPF3, Hello: seconds(10), Dead: seconds(300), SPFDelay: seconds(30), Retransmit: seconds(10), MaxPaths: 1, Nice: 19}
+	floodFRR := flood
+	floodFRR.Daemon = FRR
+	flood.AdvertiseAfter = seconds(25)
 	border := func(in *Input) {
 		in.Ports[1].Areas = []string{"", ""}
 		in.Ports[2].Areas = []string{in.Area}
@@ -50,19 +55,21 @@ func TestGolden(t *testing.T) {
 		r      scenario.Routing
 		change func(*Input)
 	}{
-		"isis":            {r: scenario.Routing{Protocol: ISIS}},
-		"isis-timers":     {r: with(ISIS, ""), change: func(in *Input) { in.IPv4 = true }},
-		"isis-area":       {r: scenario.Routing{Protocol: ISIS}, change: func(in *Input) { in.Area = "49.0007" }},
-		"isis-border":     {r: scenario.Routing{Protocol: ISIS}, change: func(in *Input) { in.Area = "49.0007"; border(in) }},
-		"ospf3-bird":      {r: scenario.Routing{Protocol: OSPF3}},
-		"ospf3-bird-area": {r: with(OSPF3, BIRD), change: func(in *Input) { in.Area = "7"; border(in) }},
-		"ospf3-frr":       {r: scenario.Routing{Protocol: OSPF3, Daemon: FRR}},
-		"ospf3-frr-area":  {r: with(OSPF3, FRR), change: func(in *Input) { in.Area = "0.0.0.7"; border(in) }},
-		"ospf2":           {r: with(OSPF2, ""), change: func(in *Input) { in.IPv4 = true }},
-		"bgp":             {r: scenario.Routing{Protocol: BGP}},
-		"bgp-timers":      {r: with(BGP, FRR), change: func(in *Input) { in.IPv4 = true }},
-		"static-frr":      {r: scenario.Routing{Protocol: Static, Routes: []scenario.StaticRoute{{To: "ams", Via: "fore"}, {To: "fd00:0:1::/48", Via: "fore"}}}},
-		"static-bird":     {r: scenario.Routing{Protocol: Static, Daemon: BIRD, Routes: []scenario.StaticRoute{{To: "ams", Via: "fore"}}}},
+		"isis":             {r: scenario.Routing{Protocol: ISIS}},
+		"isis-timers":      {r: with(ISIS, ""), change: func(in *Input) { in.IPv4 = true }},
+		"isis-area":        {r: scenario.Routing{Protocol: ISIS}, change: func(in *Input) { in.Area = "49.0007" }},
+		"isis-border":      {r: scenario.Routing{Protocol: ISIS}, change: func(in *Input) { in.Area = "49.0007"; border(in) }},
+		"ospf3-bird":       {r: scenario.Routing{Protocol: OSPF3}},
+		"ospf3-bird-area":  {r: with(OSPF3, BIRD), change: func(in *Input) { in.Area = "7"; border(in) }},
+		"ospf3-bird-flood": {r: flood},
+		"ospf3-frr-flood":  {r: floodFRR},
+		"ospf3-frr":        {r: scenario.Routing{Protocol: OSPF3, Daemon: FRR}},
+		"ospf3-frr-area":   {r: with(OSPF3, FRR), change: func(in *Input) { in.Area = "0.0.0.7"; border(in) }},
+		"ospf2":            {r: with(OSPF2, ""), change: func(in *Input) { in.IPv4 = true }},
+		"bgp":              {r: scenario.Routing{Protocol: BGP}},
+		"bgp-timers":       {r: with(BGP, FRR), change: func(in *Input) { in.IPv4 = true }},
+		"static-frr":       {r: scenario.Routing{Protocol: Static, Routes: []scenario.StaticRoute{{To: "ams", Via: "fore"}, {To: "fd00:0:1::/48", Via: "fore"}}}},
+		"static-bird":      {r: scenario.Routing{Protocol: Static, Daemon: BIRD, Routes: []scenario.StaticRoute{{To: "ams", Via: "fore"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := input(c.r)
@@ -80,6 +87,9 @@ func TestGolden(t *testing.T) {
 			}
 			for _, p := range out.Processes {
 				b.WriteString("-- run " + p.Name + " --\n" + strings.Join(p.Argv, " ") + "\n")
+				if p.Nice != c.r.Nice {
+					t.Errorf("%s runs at nice %d, want %d", p.Name, p.Nice, c.r.Nice)
+				}
 			}
 			path := filepath.Join("testdata", name+".txt")
 			if *update {

@@ -69,6 +69,14 @@ type Spec struct {
 	// Routing says which nodes run which protocol; a node takes the first
 	// entry that matches it, and none if none does.
 	Routing []Routing `json:"routing,omitempty"`
+	// Boot is what there is first:
+	//   links    links: daemons start under the sky of time 0, and their network
+	//            grows as they come up;
+	//   routers  routing daemons: no port has a carrier before each of them is up
+	//            or has failed. Then all links of that moment come up at once, and
+	//            no daemon computes routes for a network that is still growing.
+	// Scenario time runs meanwhile. Default links.
+	Boot string `json:"boot,omitempty" default:"links" enum:"links,routers"`
 	// Commands are the users' own processes, started in nodes' namespaces.
 	Commands []Command `json:"commands,omitempty"`
 	// Isolation says which processes see nothing of other nodes: no processes, no
@@ -421,8 +429,25 @@ type Routing struct {
 	Hello Duration `json:"hello,omitempty" min:"1s"`
 	// Dead is after how long without a hello a neighbour is lost (hold time).
 	Dead Duration `json:"dead,omitempty" min:"1s"`
-	// SPFDelay is from a change to the computation of routes.
+	// SPFDelay is from a change to the computation of routes. BIRD computes routes
+	// and advertises its own changes at multiples of it, in whole seconds. A large
+	// network on a small machine needs long ones: with each computation before the
+	// flood is over, work for all routes is done in vain.
 	SPFDelay Duration `json:"spfDelay,omitempty" min:"0s" max:"10m"`
+	// Retransmit is after how long OSPF sends again what was not acknowledged, in
+	// whole seconds. Half of it is how long BIRD gathers acknowledgements.
+	Retransmit Duration `json:"retransmit,omitempty" min:"1s" max:"1h"`
+	// AdvertiseAfter is how long a router that starts makes adjacencies before it
+	// advertises itself, so that it does so once for all its links; in whole
+	// seconds. It is BIRD's recovery from a graceful restart (RFC 3623, RFC 5187)
+	// and ends at the next multiple of SPFDelay. Absent: at once.
+	AdvertiseAfter Duration `json:"advertiseAfter,omitempty" min:"1s" max:"30m"`
+	// MaxPaths is how many next hops a route may have where several ways cost the
+	// same; 1 for a single one. Absent: 16 with BIRD, FRR's own default with FRR.
+	MaxPaths int `json:"maxPaths,omitempty" min:"1" max:"64"`
+	// Nice is the daemons' place when CPU time is short (nice(1)): 0 as all others,
+	// 19 the last, so that the emulator comes before them. Default 0.
+	Nice int `json:"nice,omitempty" min:"0" max:"19"`
 	// BFD watches each adjacency (FRR: bfdd; BIRD: built in).
 	BFD *BFD `json:"bfd,omitempty"`
 	// Areas group nodes; a node is in the first that matches, else in the

@@ -85,6 +85,15 @@ func (v *validator) protocol(r *Routing, at string) {
 	if !linkState {
 		v.only(at, "the protocols isis, ospf2 and ospf3", map[string]any{"spfDelay": r.SPFDelay, "areas": r.Areas})
 	}
+	if r.Protocol != "ospf2" && r.Protocol != "ospf3" {
+		v.only(at, "the protocols ospf2 and ospf3", map[string]any{"retransmit": r.Retransmit})
+	}
+	if r.Protocol != "ospf3" || r.Daemon != "bird" {
+		v.only(at, "the daemon bird with the protocol ospf3", map[string]any{"advertiseAfter": r.AdvertiseAfter})
+	}
+	if r.Protocol == "static" || r.Daemon == "none" {
+		v.only(at, "routing protocols of daemons", map[string]any{"maxPaths": r.MaxPaths})
+	}
 	if !linkState && r.Protocol != "bgp" {
 		v.only(at, "the protocols isis, ospf2, ospf3 and bgp", map[string]any{"hello": r.Hello, "dead": r.Dead, "bfd": r.BFD})
 	}
@@ -98,7 +107,7 @@ func (v *validator) protocol(r *Routing, at string) {
 		v.only(at, "the protocol static", map[string]any{"routes": r.Routes})
 	}
 	if r.Daemon == "none" {
-		v.only(at, "entries with a daemon", map[string]any{"template": r.Template})
+		v.only(at, "entries with a daemon", map[string]any{"template": r.Template, "nice": r.Nice})
 	}
 }
 
@@ -109,7 +118,7 @@ func (v *validator) timers(r *Routing, at string) {
 		switch {
 		case d%Duration(time.Second) != 0:
 			right := "write whole seconds"
-			if name != "spfDelay" {
+			if name == "hello" || name == "dead" {
 				right += "; bfd detects more quickly"
 			}
 			v.problem(at+"."+name, fmt.Sprintf("%s is %v, and %s counts it in whole seconds", name, d, r.Daemon), right)
@@ -125,6 +134,8 @@ func (v *validator) timers(r *Routing, at string) {
 	}
 	whole("hello", r.Hello, most)
 	whole("dead", r.Dead, Duration(65535*time.Second))
+	whole("retransmit", r.Retransmit, Duration(time.Hour))
+	whole("advertiseAfter", r.AdvertiseAfter, Duration(30*time.Minute))
 	if r.Daemon == "bird" {
 		whole("spfDelay", r.SPFDelay, Duration(10*time.Minute))
 	}
