@@ -60,6 +60,8 @@ var comparisons = []comparison{
 	{"frames per second and thread, the fabric's steps over bare system calls", "Relay/*/delay=0s", "Relay/*/bare", "frames/s"},
 	{"changes of a link, fabric over netlink", "Set/fabric", "Set/netlink", "changes/s"},
 	{"changes of a link, fabric over forking tc", "Set/fabric", "Set/tc", "changes/s"},
+	{"making 2,000 nodes with 5 ports, node engine over bare system calls", "DensityOnce/engine", "DensityOnce/floor", "create-s"},
+	{"ending them until nothing is left, node engine over bare system calls", "DensityOnce/engine", "DensityOnce/floor", "destroy-s"},
 	{"time for shortest paths, gonum over ours", "GonumTree10000", "Tree10000", "ns/op"},
 }
 
