@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"orrery.dev/orrery/tap"
 )
 
@@ -63,9 +65,17 @@ func (a *announcer) set(ports []*port, carriers []Carrier) error {
 }
 
 func (a *announcer) run() {
-	// Never unlocked: the thread, which is in some node's namespace, ends with
-	// the goroutine.
+	// Never unlocked: should the thread not come home, it ends with the goroutine.
+	// It must come home: else it holds the last namespace for moments after the
+	// end, and for good if it is the process's first thread, which cannot end.
 	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err == nil {
+		defer func() {
+			_ = unix.Setns(int(home.Fd()), unix.CLONE_NEWNET)
+			_ = home.Close()
+		}()
+	}
 	for {
 		if len(a.unsettled) > 0 {
 			select {

@@ -66,8 +66,8 @@ type linuxNode struct {
 
 	mu     sync.Mutex // guards:
 	sock   *socket
-	routes map[int]map[routeKey]Route // what SetRoutes made last, by protocol
-	doubt  map[int]bool               // protocols of which the table may hold other routes
+	routes map[int][]Route // what SetRoutes made last, by protocol, in order
+	doubt  map[int]bool    // protocols of which the table may hold other routes
 }
 
 // port is a device of a node.
@@ -158,7 +158,7 @@ func (l *Linux) Create(ctx context.Context, specs []Spec) (err error) {
 			namespace: filepath.Join(j.dir, namespaceDir, s.Name),
 			dir:       filepath.Join(j.dir, nodeDir, s.Name),
 			private:   s.Private,
-			routes:    map[int]map[routeKey]Route{},
+			routes:    map[int][]Route{},
 			doubt:     map[int]bool{},
 		}
 		if err := os.Mkdir(n.dir, 0o755); err != nil {
@@ -185,7 +185,7 @@ func (l *Linux) build(ctx context.Context, specs []Spec) error {
 	}
 	work := func() {
 		defer group.Done()
-		defer leave()
+		defer rememberHome()()
 		sysctls := newSysctls()
 		defer sysctls.close()
 		for !stop.Load() {

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -304,10 +303,12 @@ func TestCreateFailsCleanly(t *testing.T) {
 // announce makes a change of carrier known at once, on a thread of its own.
 func announce(f *os.File) error {
 	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread is in a node now
-		done <- tap.Announce(int(f.Fd()))
-	}()
+	onThread(func() {
+		comeHome := rememberHome()
+		err := tap.Announce(int(f.Fd()))
+		comeHome()
+		done <- err
+	})
 	return <-done
 }
 

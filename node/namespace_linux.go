@@ -52,9 +52,18 @@ func enter(path string) error {
 	return nil
 }
 
-// leave takes a thread that is about to end out of the node's namespace, which
-// it would hold until some moments after the end of its goroutine.
-func leave() { _ = enter("/proc/self/ns/net") } // that of the process's first thread
+// rememberHome returns a function that takes the calling thread back to the network
+// namespace that it is in now. A thread that ends with its goroutine would
+// hold another until some moments later.
+func rememberHome() (comeHome func()) {
+	home, err := unix.Open(ownNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	return func() {
+		if err == nil {
+			_ = unix.Setns(home, unix.CLONE_NEWNET)
+			_ = unix.Close(home)
+		}
+	}
+}
 
 // within calls f on the calling goroutine's thread while that is in the
 // namespace bound at path.

@@ -15,10 +15,9 @@ import (
 // metricDefault6 is what the kernel makes of an IPv6 route's metric 0.
 const metricDefault6 = 1024
 
-// routeKey is what the kernel tells routes of one table apart by.
-type routeKey struct {
-	prefix netip.Prefix
-	metric int
+// inOrder compares what the kernel tells routes of one table apart by.
+func inOrder(a, b Route) int {
+	return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()), cmp.Compare(a.Metric, b.Metric))
 }
 
 // Routes implements Engine. They are ordered by prefix, metric and port; a
@@ -58,8 +57,7 @@ func (n *linuxNode) dump() ([]Route, error) {
 		}
 	}
 	slices.SortFunc(list, func(a, b Route) int {
-		return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()),
-			cmp.Compare(a.Metric, b.Metric), cmp.Compare(a.Port, b.Port))
+		return cmp.Or(inOrder(a, b), cmp.Compare(a.Port, b.Port))
 	})
 	return list, nil
 }
@@ -87,18 +85,20 @@ func (l *Linux) SetRoutes(ctx context.Context, node string, protocol int, routes
 	if err != nil {
 		return err
 	}
-	want := make(map[routeKey]Route, len(routes))
-	for _, r := range routes {
+	want := slices.Clone(routes)
+	for i := range want {
+		r := &want[i]
 		r.Protocol = protocol
 		r.Prefix = r.Prefix.Masked()
 		if r.Metric == 0 && r.Prefix.Addr().Is6() {
 			r.Metric = metricDefault6
 		}
-		key := routeKey{r.Prefix, r.Metric}
-		if _, twice := want[key]; twice || !r.Prefix.IsValid() {
+	}
+	slices.SortFunc(want, inOrder)
+	for i, r := range want {
+		if !r.Prefix.IsValid() || i > 0 && inOrder(want[i-1], r) == 0 {
 			return fmt.Errorf("node %s: route to %s with metric %d is invalid or given twice", node, r.Prefix, r.Metric)
 		}
-		want[key] = r
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -108,12 +108,9 @@ func (l *Linux) SetRoutes(ctx context.Context, node string, protocol int, routes
 		if err != nil {
 			return fmt.Errorf("node %s: %w", node, err)
 		}
-		have = map[routeKey]Route{}
-		for _, r := range list {
-			if r.Protocol == protocol {
-				have[routeKey{r.Prefix, r.Metric}] = r
-			}
-		}
+		have = slices.CompactFunc(
+			slices.DeleteFunc(list, func(r Route) bool { return r.Protocol != protocol }),
+			func(a, b Route) bool { return inOrder(a, b) == 0 })
 	}
 	if err := n.change(have, want); err != nil {
 		n.doubt[protocol] = true // some may have been changed: read again next time
@@ -123,28 +120,46 @@ func (l *Linux) SetRoutes(ctx context.Context, node string, protocol int, routes
 	return nil
 }
 
-// change makes a table that has some routes have others. New ones come before
-// old ones go, so that no packet falls between.
-func (n *linuxNode) change(have, want map[routeKey]Route) error {
+// change makes a table that has some routes have others; both are in order. New
+// ones come before old ones go, so that no packet falls between.
+func (n *linuxNode) change(have, want []Route) error {
 	var b batch
-	var list []Route
-	for key, r := range want {
-		if have[key] != r {
-			if err := n.addRoute(&b, r, unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE); err != nil {
-				return err
-			}
-			list = append(list, r)
+	var list, gone []Route
+	for len(have) > 0 || len(want) > 0 {
+		where := 0
+		switch {
+		case len(want) == 0:
+			where = -1
+		case len(have) == 0:
+			where = 1
+		default:
+			where = inOrder(have[0], want[0])
 		}
+		if where < 0 {
+			gone, have = append(gone, have[0]), have[1:]
+			continue
+		}
+		r := want[0]
+		same := where == 0 && have[0] == r
+		want = want[1:]
+		if where == 0 {
+			have = have[1:]
+		}
+		if same {
+			continue
+		}
+		if err := n.addRoute(&b, r, unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE); err != nil {
+			return err
+		}
+		list = append(list, r)
 	}
 	added := len(list)
-	for key, r := range have {
-		if _, still := want[key]; !still {
-			if err := n.addRoute(&b, r, unix.RTM_DELROUTE, 0); err != nil {
-				return err
-			}
-			list = append(list, r)
+	for _, r := range gone {
+		if err := n.addRoute(&b, r, unix.RTM_DELROUTE, 0); err != nil {
+			return err
 		}
 	}
+	list = append(list, gone...)
 	return n.sock.do(&b, func(i int, e unix.Errno) error {
 		if i >= added && e == unix.ESRCH {
 			return nil // gone already

@@ -74,8 +74,8 @@ func (s *spawner) start(j spawnJob) (pid int, exited <-chan syscall.WaitStatus, 
 			s.threads.Add(1)
 			onThread(func() {
 				defer s.threads.Done()
+				defer rememberHome()()
 				s.serve(jobs)
-				leave()
 			})
 		}
 	}

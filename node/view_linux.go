@@ -170,13 +170,9 @@ var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\13
 func aside(f func() error) error {
 	result := make(chan error)
 	onThread(func() {
-		home, err := unix.Open(ownNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == nil {
-			err = f()
-			// As leave does, where /proc may be another one by now.
-			_ = unix.Setns(home, unix.CLONE_NEWNET)
-			_ = unix.Close(home)
-		}
+		comeHome := rememberHome()
+		err := f()
+		comeHome()
 		result <- err
 	})
 	return <-result

@@ -26,10 +26,10 @@ func TestNothingIsLeftWhenDestroyReturns(t *testing.T) {
 	done := make(chan error, 1)
 	onThread(func() {
 		done <- func() error {
+			defer rememberHome()()
 			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 				return err
 			}
-			defer leave()
 			for i := range 40 {
 				if err := veth(l.Namespace(specs(40, 3)[i].Name), "v"+string(rune('A'+i))); err != nil {
 					return err
