@@ -179,39 +179,70 @@ func benchmarkSet(b *testing.B, open func(fabric.Config) fabric.Fabric) {
 
 // Changes of carrier, all told to the nodes' daemons: a burst of losses, as at an
 // instant at which many contacts end, and the gains after it. The pause in between
-// is that of the sky; the kernel uses it to act upon the losses.
+// is that of the sky; the kernel uses it to act upon the losses. Beside it the same
+// with the kernel made to act upon each before the next ("settled").
 func BenchmarkSetCarriers(b *testing.B) {
 	for _, count := range []int{1, 16, 128} {
-		b.Run(fmt.Sprintf("ports=%d", count), func(b *testing.B) {
+		b.Run(fmt.Sprintf("ports=%d/fabric", count), func(b *testing.B) {
 			var ports []fabric.Port
-			var down, up []fabric.Carrier
-			for i := range count {
-				n := newNamespace(b)
-				ports = append(ports, fabric.Port{Device: n.port("fore", 1)})
-				down = append(down, fabric.Carrier{Port: fabric.PortID(i)})
-				up = append(up, fabric.Carrier{Port: fabric.PortID(i), Up: true})
+			for range count {
+				ports = append(ports, fabric.Port{Device: newNamespace(b).port("fore", 1)})
 			}
 			e := newEngine(b, fabric.Config{Timeline: running(b), Workers: 1, Ports: ports})
-			var lost, gained time.Duration
-			for b.Loop() {
-				for _, s := range []struct {
-					carriers []fabric.Carrier
-					spent    *time.Duration
-				}{{up, &gained}, {down, &lost}} {
-					b.StopTimer()
-					time.Sleep(time.Duration(count) * time.Millisecond)
-					b.StartTimer()
-					start := time.Now()
-					if err := e.SetCarriers(s.carriers...); err != nil {
-						b.Fatal(err)
-					}
-					*s.spent += time.Since(start)
+			carriers := make([]fabric.Carrier, count)
+			bursts(b, count, func(up bool) error {
+				for i := range carriers {
+					carriers[i] = fabric.Carrier{Port: fabric.PortID(i), Up: up}
 				}
+				return e.SetCarriers(carriers...)
+			})
+		})
+		b.Run(fmt.Sprintf("ports=%d/settled", count), func(b *testing.B) {
+			var nodes []*namespace
+			var devices []*os.File
+			for range count {
+				n := newNamespace(b)
+				nodes = append(nodes, n)
+				devices = append(devices, n.port("fore", 1))
 			}
-			b.ReportMetric(float64(lost.Microseconds())/float64(b.N), "µs/burst-lost")
-			b.ReportMetric(float64(gained.Microseconds())/float64(b.N), "µs/burst-gained")
+			defer func() {
+				for _, d := range devices {
+					d.Close()
+				}
+			}()
+			nodes[0].do(func() error { // on a thread that goes from namespace to namespace
+				bursts(b, count, func(up bool) error {
+					for _, d := range devices {
+						if err := errors.Join(tap.SetCarrier(int(d.Fd()), up), tap.Announce(int(d.Fd()))); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				return nil
+			})
 		})
 	}
+}
+
+// bursts measures set, which raises and takes away the carriers of count ports.
+func bursts(b *testing.B, count int, set func(up bool) error) {
+	var spent [2]time.Duration
+	for b.Loop() {
+		for i, up := range []bool{true, false} {
+			b.StopTimer()
+			time.Sleep(time.Duration(count) * time.Millisecond)
+			b.StartTimer()
+			start := time.Now()
+			if err := set(up); err != nil {
+				b.Error(err)
+				return
+			}
+			spent[i] += time.Since(start)
+		}
+	}
+	b.ReportMetric(float64(spent[0].Microseconds())/float64(b.N), "µs/burst-gained")
+	b.ReportMetric(float64(spent[1].Microseconds())/float64(b.N), "µs/burst-lost")
 }
 
 // How late frames are delivered, in microseconds, by an engine in this process and

@@ -47,19 +47,19 @@ func BenchmarkFrames(b *testing.B) {
 	}
 }
 
-// byFabric connects each node's fore to the next one's aft by a fabric.
-func byFabric(b *testing.B, nodes []*namespace, workers int) *fabric.Engine {
+// byFabric connects each node's fore to the next one's aft by a fabric in a process
+// of its own, as a run has it.
+func byFabric(b *testing.B, nodes []*namespace, workers int) {
 	var ports []fabric.Port
 	for i := range len(nodes) - 1 {
 		ports = append(ports,
 			fabric.Port{Name: "fore", Node: i + 1, Device: nodes[i].port("fore", foreNumber)},
 			fabric.Port{Name: "aft", Node: i + 2, Device: nodes[i+1].port("aft", aftNumber)})
 	}
-	e := newEngine(b, fabric.Config{Timeline: running(b), Workers: workers, Ports: ports})
+	f := newProcess(b, fabric.Config{Timeline: running(b), Workers: workers, Ports: ports})
 	for p := 0; p < len(ports); p += 2 {
-		connect(e, fabric.PortID(p), fabric.PortID(p+1), 1, 0)
+		connect(f, fabric.PortID(p), fabric.PortID(p+1), 1, 0)
 	}
-	return e
 }
 
 // byVeth connects each node's fore to the next one's aft by a veth pair.

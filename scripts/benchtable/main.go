@@ -58,6 +58,7 @@ var comparisons = []comparison{
 	{"datagrams from program to program, fabric over bare veth", "UDP/fabric", "UDP/veth", "datagrams/s"},
 	{"TCP over one hop, fabric over bare veth", "TCP/fabric", "TCP/veth", "Gbit/s"},
 	{"frames per second and thread, the fabric's steps over bare system calls", "Relay/*/delay=0s", "Relay/*/bare", "frames/s"},
+	{"time until a burst of lost carriers is told, fabric over one by one", "SetCarriers/*/fabric", "SetCarriers/*/settled", "µs/burst-lost"},
 	{"changes of a link, fabric over netlink", "Set/fabric", "Set/netlink", "changes/s"},
 	{"changes of a link, fabric over forking tc", "Set/fabric", "Set/tc", "changes/s"},
 	{"making 2,000 nodes with 5 ports, node engine over bare system calls", "DensityOnce/engine", "DensityOnce/floor", "create-s"},
