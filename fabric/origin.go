@@ -30,14 +30,21 @@ type Origin struct {
 
 // guard judges the frames of one port: an Origin prepared for looking at bytes.
 type guard struct {
-	mac      [6]byte
-	local    [16]byte
-	own6     [][16]byte
+	mac      uint64 // in the upper 48 bits
+	local    word
+	own6     []word
 	own4     [][4]byte
 	network6 []netip.Prefix
 	network4 []netip.Prefix
 	stub     bool
 	drop     bool
+}
+
+// word is an IPv6 address as two numbers, which compare faster than bytes.
+type word struct{ upper, lower uint64 }
+
+func wordOf(b []byte) word {
+	return word{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}
 }
 
 // newGuard prepares an Origin; nil is no guard.
@@ -48,12 +55,12 @@ func newGuard(o *Origin) (*guard, error) {
 	if !o.LinkLocal.Is6() || !o.LinkLocal.IsLinkLocalUnicast() {
 		return nil, fmt.Errorf("Origin.LinkLocal is %v, want an IPv6 link-local address", o.LinkLocal)
 	}
-	g := &guard{mac: o.MAC, local: o.LinkLocal.As16(), stub: o.Stub, drop: o.Drop}
+	g := &guard{mac: macOf(append(o.MAC[:], 0, 0)), local: wordOf(o.LinkLocal.AsSlice()), stub: o.Stub, drop: o.Drop}
 	for _, a := range o.Own {
 		if a.Is4() {
 			g.own4 = append(g.own4, a.As4())
 		} else {
-			g.own6 = append(g.own6, a.As16())
+			g.own6 = append(g.own6, wordOf(a.AsSlice()))
 		}
 	}
 	for _, p := range o.Network {
@@ -99,7 +106,7 @@ func (g *guard) forged(frame []byte) bool {
 	if len(frame) < etherHeader {
 		return false
 	}
-	if [6]byte(frame[6:12]) != g.mac {
+	if macOf(frame[6:]) != g.mac {
 		return true
 	}
 	kind, packet := binary.BigEndian.Uint16(frame[12:]), frame[etherHeader:]
@@ -121,21 +128,24 @@ func (g *guard) forged(frame []byte) bool {
 }
 
 func (g *guard) forged6(p []byte) bool {
-	source := [16]byte(p[8:24])
+	source := wordOf(p[8:])
 	switch {
-	case source == g.local, source == [16]byte{}:
-	case source[0] == 0xfe && source[1]&0xc0 == 0x80: // link-local, and not the port's
-		return true
-	case slices.Contains(g.own6, source):
+	case source.upper>>54 == 0xfe80>>6: // link-local
+		if source != g.local {
+			return true
+		}
 	case g.stub, p[7] == fullHops, p[24] == 0xff && p[25]&0xf <= 2:
 		// It cannot come from elsewhere: the node passes on nothing, or nobody
 		// has passed this on, or nobody may (RFC 4291, section 2.7).
-		if contains(g.network6, netip.AddrFrom16(source)) {
+		if source != (word{}) && !slices.Contains(g.own6, source) && contains(g.network6, netip.AddrFrom16([16]byte(p[8:24]))) {
 			return true
 		}
 	}
 	return p[7] == fullHops && g.forgedDiscovery(p)
 }
+
+// macOf is the hardware address that eight bytes begin with.
+func macOf(b []byte) uint64 { return binary.BigEndian.Uint64(b) &^ 0xffff }
 
 // forgedDiscovery judges what a message of neighbour discovery says of whose
 // addresses are whose. It has the full hop limit: others are ignored by all.
@@ -162,7 +172,7 @@ func (g *guard) forgedDiscovery(p []byte) bool {
 		if len(body) < 24 {
 			return false
 		}
-		about := [16]byte(body[8:24])
+		about := wordOf(body[8:])
 		return about != g.local && !slices.Contains(g.own6, about) || g.forgedOption(body[24:], target)
 	case icmpRedirect: // tells the address of another router, and must
 		return false
@@ -177,7 +187,8 @@ func (g *guard) forgedOption(options []byte, kind byte) bool {
 		if length == 0 || length > len(options) {
 			return false
 		}
-		if options[0] == kind && [6]byte(options[2:8]) != g.mac {
+		// The address fills the eight bytes.
+		if options[0] == kind && binary.BigEndian.Uint64(options)<<16 != g.mac {
 			return true
 		}
 		options = options[length:]
@@ -202,7 +213,7 @@ func (g *guard) forgedARP(p []byte) bool {
 		return false
 	}
 	address := [4]byte(p[sender+6 : sender+10])
-	return [6]byte(p[sender:sender+6]) != g.mac || address != [4]byte{} && !slices.Contains(g.own4, address)
+	return macOf(p[sender:]) != g.mac || address != [4]byte{} && !slices.Contains(g.own4, address)
 }
 
 func contains(list []netip.Prefix, a netip.Addr) bool {
