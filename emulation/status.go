@@ -93,8 +93,12 @@ func (r *Run) watch(ctx context.Context) error {
 	}
 }
 
+// longestPause between two rounds of questions.
+const longestPause = 30 * time.Second
+
 // watchAdjacencies asks the daemons again and again. A thousand of them have
-// more to do than to answer: asking takes a tenth of the time at most.
+// more to do than to answer: the longer a round takes, the longer is the pause
+// after it.
 func (r *Run) watchAdjacencies(ctx context.Context) error {
 	for pause := watchInterval; ; {
 		select {
@@ -104,7 +108,7 @@ func (r *Run) watchAdjacencies(ctx context.Context) error {
 		}
 		begin := time.Now()
 		adj := r.askAdjacencies(ctx)
-		pause = max(watchInterval, 9*time.Since(begin))
+		pause = min(max(watchInterval, 9*time.Since(begin)), longestPause)
 		r.mu.Lock()
 		r.adjacencies = adj
 		r.mu.Unlock()
