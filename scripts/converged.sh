@@ -14,7 +14,12 @@ run=${1:?usage: scripts/converged.sh RUN [SECONDS]}
 limit=${2:-300}
 dir=${ORRERY_RUNTIME_DIR:-/run/orrery}/$run
 
-until [ -e "$dir/control.sock" ]; do sleep 0.2; done
+# Until all namespaces are bound: there are some, and no more after a second.
+before=0
+until found=$(ls "$dir/netns" 2>/dev/null | wc -l) && [ "$found" -gt 0 ] && [ "$found" -eq "$before" ]; do
+	before=$found
+	sleep 1
+done
 renice -n -5 $$ >/dev/null 2>&1 || true
 begin=$(stat -c %W "$dir")
 mapfile -t nodes < <(ls "$dir/netns")
