@@ -93,4 +93,7 @@ type Fidelity struct {
 	RealTime bool
 	// Workers carrying frames.
 	Workers int
+	// Interruptions is how often nothing was carried for a while, and what was
+	// under way was lost, since the process that carries had to be started again.
+	Interruptions uint64
 }

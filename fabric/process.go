@@ -222,7 +222,13 @@ func (p *Process) SetCarriers(carriers ...Carrier) error {
 func (p *Process) Counters(id PortID) Counters { return p.ledger.counters(id) }
 
 // Fidelity says how truthfully frames were carried so far.
-func (p *Process) Fidelity() Fidelity { return p.ledger.fidelity() }
+func (p *Process) Fidelity() Fidelity {
+	f := p.ledger.fidelity()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f.Interruptions = uint64(p.restarts)
+	return f
+}
 
 // Trouble says what has happened to the child; empty if nothing.
 func (p *Process) Trouble() string {

@@ -161,6 +161,9 @@ func TestProcessIsStartedAgain(t *testing.T) {
 		if !within(10*time.Second, func() bool { return strings.Contains(p.Trouble(), "was started again") }) || !strings.Contains(p.Trouble(), "killed") {
 			t.Errorf("trouble: %q", p.Trouble())
 		}
+		if got := p.Fidelity().Interruptions; got != uint64(kill+1) {
+			t.Errorf("%d interruptions after %d", got, kill+1)
+		}
 	}
 }
 

@@ -12,7 +12,7 @@
 //	            than promised, while what arrived and what was lost are right
 //	overloaded  frames were lost unasked, or 1 in 10 was later than the budget,
 //	            or the plan was not known in time, or the emulator itself stood
-//	            still: what the network did is not what the scenario says
+//	            still or died in part: what the network did is not what the scenario says
 //
 // Lateness is the time from the instant at which something ought to have
 // happened to the instant at which it did, on the host's clock. What the

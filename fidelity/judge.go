@@ -42,6 +42,8 @@ type Reading struct {
 	Frames fabric.Histogram
 	Events fabric.Histogram
 	Lost   Lost
+	// Interruptions is how often frames were not carried at all for a while.
+	Interruptions uint64
 	// PlanAhead is how much host time remains until the known plan ends.
 	PlanAhead time.Duration
 	RealTime  bool // the workers of the fabric have real-time priority
@@ -170,6 +172,9 @@ func (j *Judge) judge(from, to *Reading) Verdict {
 
 	if !j.stalled.IsZero() && to.At.Sub(j.stalled) < Window {
 		find(Overloaded, "the emulator stood still for %s", brief(j.stall))
+	}
+	if to.Interruptions > from.Interruptions {
+		find(Overloaded, "what carries frames ended and had to be started again")
 	}
 	if to.PlanAhead <= 0 {
 		find(Overloaded, "the plan is behind by %s", brief(-to.PlanAhead))
