@@ -108,6 +108,9 @@ func endNamespaces(spaces string) error {
 	for i, e := range entries {
 		names[i], paths[i] = e.Name(), filepath.Join(spaces, e.Name())
 	}
+	if err := abortConnections(paths); err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
 	result := make(chan error)
 	onThread(func() {
 		w, err := newWitness()
