@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -53,15 +54,22 @@ func abortOwnConnections() error {
 	}
 	defer unix.Close(fd)
 	for _, family := range []uint8{unix.AF_INET6, unix.AF_INET} {
-		ids, err := listConnections(fd, family)
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			r := diagRequest{Family: family, Protocol: unix.IPPROTO_TCP, ID: id}
-			if err := askDiag(fd, sockDestroy, unix.NLM_F_REQUEST, 0, &r); err != nil {
+		// One that was just changing its state may need to be asked again.
+		for range 20 {
+			ids, err := listConnections(fd, family)
+			if err != nil {
 				return err
 			}
+			if len(ids) == 0 {
+				break
+			}
+			for _, id := range ids {
+				r := diagRequest{Family: family, Protocol: unix.IPPROTO_TCP, ID: id}
+				if err := askDiag(fd, sockDestroy, unix.NLM_F_REQUEST, 0, &r); err != nil {
+					return err
+				}
+			}
+			time.Sleep(time.Millisecond)
 		}
 	}
 	return nil
