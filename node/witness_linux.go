@@ -138,7 +138,7 @@ func (w *witness) left() (map[uint32]bool, error) {
 // returns the numbers of those that somebody still holds. Threads that were in
 // one of them a moment ago, and sockets about to be closed, are given time.
 func (w *witness) settle() (held []uint32, err error) {
-	const patience = 20 * time.Second
+	const patience = 5 * time.Second
 	const most = time.Hour // the kernel takes milliseconds for a namespace
 	begin := time.Now()
 	for since := (time.Time{}); ; time.Sleep(20 * time.Millisecond) {
