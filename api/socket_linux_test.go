@@ -4,25 +4,23 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/thread"
 )
 
 // as calls f on a thread that belongs to another user, and ends with it.
 func as(uid int, f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // not unlocked: the thread ends with the goroutine
+	_ = thread.Do(func() error {
 		// The system call itself is for one thread; package syscall's is for all.
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)); errno == 0 {
 			f()
 		}
-	}()
-	<-done
+		return nil
+	})
 }
 
 // request asks for the status by hand; answered tells whether anything came.

@@ -14,6 +14,7 @@ import (
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/router"
 	"orrery.dev/orrery/tap"
+	"orrery.dev/orrery/thread"
 )
 
 // Host is where facts come from: its files, and what only system calls tell.
@@ -64,13 +65,9 @@ func (System) Files() fs.FS { return os.DirFS("/") }
 // NodeFiles implements Host.
 func (System) NodeFiles(names ...string) (map[string]string, error) {
 	found := make(map[string]string)
-	failed := make(chan error)
-	go func() {
-		// Never unlocked: the thread and its namespace end with the goroutine.
-		runtime.LockOSThread()
+	err := thread.Do(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			failed <- os.NewSyscallError("unshare", err)
-			return
+			return os.NewSyscallError("unshare", err)
 		}
 		for _, name := range names {
 			// Below /proc/sys/net a thread sees its own namespace's.
@@ -78,9 +75,9 @@ func (System) NodeFiles(names ...string) (map[string]string, error) {
 				found[name] = string(b)
 			}
 		}
-		failed <- nil
-	}()
-	return found, <-failed
+		return nil
+	})
+	return found, err
 }
 
 // Writable implements Host.

@@ -5,9 +5,10 @@ package fabric
 import (
 	"errors"
 	"fmt"
-	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/thread"
 )
 
 // ErrKernel is wrapped by the error of Available.
@@ -27,10 +28,10 @@ func Available() error {
 // RealTime says whether the kernel lets workers run at real-time priority. It
 // tries with a thread that ends right after.
 func RealTime() bool {
-	answer := make(chan bool)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		answer <- prioritise(true)
-	}()
-	return <-answer
+	var can bool
+	_ = thread.Do(func() error {
+		can = prioritise(true)
+		return nil
+	})
+	return can
 }

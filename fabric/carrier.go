@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"orrery.dev/orrery/tap"
+	"orrery.dev/orrery/thread"
 )
 
 // announcer is a thread that goes from namespace to namespace, sets carriers and
@@ -41,7 +41,11 @@ type carrierChange struct {
 func (a *announcer) start(wg *sync.WaitGroup) {
 	a.requests = make(chan announcement)
 	a.stopped = make(chan struct{})
-	wg.Go(a.run)
+	wg.Add(1)
+	thread.Go(func() {
+		defer wg.Done()
+		a.run()
+	})
 }
 
 func (a *announcer) stop() { close(a.stopped) }
@@ -65,10 +69,7 @@ func (a *announcer) set(ports []*port, carriers []Carrier) error {
 }
 
 func (a *announcer) run() {
-	// Never unlocked: should the thread not come home, it ends with the goroutine.
-	// It must come home: else it holds the last namespace for moments after the
-	// end, and for good if it is the process's first thread, which cannot end.
-	runtime.LockOSThread()
+	// It comes home: else it holds the last namespace for moments after its end.
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err == nil {
 		defer func() {

@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"orrery.dev/orrery/clock"
+	"orrery.dev/orrery/thread"
 )
 
 // childName is what a child process is called, by which Main knows it.
@@ -146,9 +146,7 @@ func (p *Process) startChild() (*child, error) {
 // its goroutine, as a worker is, needs another thread to be given its turn again. At
 // ordinary priority that thread waits behind every busy process of the host.
 func withPriority(realTime bool, f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	return thread.Do(func() error {
 		if realTime {
 			attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: fifoPriority - 1}
 			if unix.SchedSetAttr(0, &attr, 0) != nil {
@@ -159,9 +157,8 @@ func withPriority(realTime bool, f func() error) error {
 		if realTime {
 			_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr}, 0)
 		}
-		done <- err
-	}()
-	return <-done
+		return err
+	})
 }
 
 // introduce tells a new child what it is to do.

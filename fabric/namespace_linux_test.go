@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"orrery.dev/orrery/curve"
 	"orrery.dev/orrery/fabric"
 	"orrery.dev/orrery/tap"
+	"orrery.dev/orrery/thread"
 )
 
 // A namespace that a test made. It ends with its handle.
@@ -32,22 +32,16 @@ func newNamespace(tb testing.TB) *namespace {
 	if err := tap.Available(); err != nil {
 		tb.Skip(err)
 	}
-	type result struct {
-		ns  netns.NsHandle
-		err error
+	var ns netns.NsHandle
+	err := thread.Do(func() (err error) {
+		ns, err = netns.New()
+		return err
+	})
+	if err != nil {
+		tb.Skipf("cannot make a network namespace: %v", err)
 	}
-	c := make(chan result)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		ns, err := netns.New()
-		c <- result{ns, err}
-	}()
-	r := <-c
-	if r.err != nil {
-		tb.Skipf("cannot make a network namespace: %v", r.err)
-	}
-	n := &namespace{tb, r.ns}
-	tb.Cleanup(func() { r.ns.Close() })
+	n := &namespace{tb, ns}
+	tb.Cleanup(func() { ns.Close() })
 	n.do(func() error {
 		lo, err := netlink.LinkByName("lo")
 		if err != nil {
@@ -61,16 +55,13 @@ func newNamespace(tb testing.TB) *namespace {
 // do runs f on a thread in the namespace.
 func (n *namespace) do(f func() error) {
 	n.tb.Helper()
-	c := make(chan error)
-	go func() {
-		runtime.LockOSThread()
+	err := thread.Do(func() error {
 		if err := netns.Set(n.ns); err != nil {
-			c <- err
-			return
+			return err
 		}
-		c <- f()
-	}()
-	if err := <-c; err != nil {
+		return f()
+	})
+	if err != nil {
 		n.tb.Fatal(err)
 	}
 }

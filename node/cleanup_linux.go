@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/thread"
 )
 
 // ErrHeld is wrapped by the error of Destroy and Cleanup for namespaces that
@@ -112,7 +114,7 @@ func endNamespaces(spaces string) error {
 		return fmt.Errorf("node: %w", err)
 	}
 	result := make(chan error)
-	onThread(func() {
+	thread.Go(func() {
 		w, err := newWitness()
 		if err != nil {
 			result <- fmt.Errorf("node: %w", err)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"orrery.dev/orrery/tap"
+	"orrery.dev/orrery/thread"
 )
 
 // The network of BenchmarkDensityOnce: the published record of containers with
@@ -135,7 +136,7 @@ func (f *floor) create() error {
 	errs := make(chan error, runtime.NumCPU())
 	for range runtime.NumCPU() {
 		group.Add(1)
-		onThread(func() {
+		thread.Go(func() {
 			defer group.Done()
 			for i := int(next.Add(1)) - 1; i < densityNodes; i = int(next.Add(1)) - 1 {
 				if err := f.node(i); err != nil {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/thread"
 )
 
 // Config of the Linux engine.
@@ -208,7 +210,7 @@ func (l *Linux) build(ctx context.Context, specs []Spec) error {
 	}
 	for range min(4, runtime.NumCPU(), len(specs)) {
 		group.Add(1)
-		onThread(work)
+		thread.Go(work)
 	}
 	group.Wait()
 	return first

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"orrery.dev/orrery/tap"
+	"orrery.dev/orrery/thread"
 )
 
 // needLinux skips where nodes cannot be made.
@@ -303,7 +304,7 @@ func TestCreateFailsCleanly(t *testing.T) {
 // announce makes a change of carrier known at once, on a thread of its own.
 func announce(f *os.File) error {
 	done := make(chan error)
-	onThread(func() {
+	thread.Go(func() {
 		comeHome := rememberHome()
 		err := tap.Announce(int(f.Fd()))
 		comeHome()

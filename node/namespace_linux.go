@@ -16,28 +16,6 @@ import (
 // ownNamespace is the network namespace of the calling thread.
 const ownNamespace = "/proc/thread-self/ns/net"
 
-// onThread runs f on an operating system thread of its own that ends with f,
-// so that f may leave the thread in whatever namespace. It is never the
-// process's first thread: that one cannot end, and its namespace is what
-// others see as the process's.
-func onThread(f func()) {
-	go func() {
-		runtime.LockOSThread() // not unlocked: the thread ends with the goroutine
-		if unix.Gettid() != unix.Getpid() {
-			f()
-			return
-		}
-		taken := make(chan struct{})
-		go func() {
-			runtime.LockOSThread()
-			close(taken)
-			f()
-		}()
-		<-taken // only now may another goroutine have the first thread
-		runtime.UnlockOSThread()
-	}()
-}
-
 // enter puts the calling thread into the namespace bound at path.
 func enter(path string) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)

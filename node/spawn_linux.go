@@ -13,6 +13,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/thread"
 )
 
 // spawner starts processes in namespaces.
@@ -72,7 +74,7 @@ func (s *spawner) start(j spawnJob) (pid int, exited <-chan syscall.WaitStatus, 
 		s.reaper.begin()
 		for range spawners {
 			s.threads.Add(1)
-			onThread(func() {
+			thread.Go(func() {
 				defer s.threads.Done()
 				defer rememberHome()()
 				s.serve(jobs)

@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/thread"
 )
 
 // view is what the private processes of a node see: each other and the node's
@@ -169,7 +171,7 @@ var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\13
 // aside calls f on a thread that ends with it.
 func aside(f func() error) error {
 	result := make(chan error)
-	onThread(func() {
+	thread.Go(func() {
 		comeHome := rememberHome()
 		err := f()
 		comeHome()

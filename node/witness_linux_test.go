@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/thread"
 )
 
 // A veth pair joins a node's namespace with one of the test's own. The kernel
@@ -24,7 +26,7 @@ func TestNothingIsLeftWhenDestroyReturns(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	onThread(func() {
+	thread.Go(func() {
 		done <- func() error {
 			defer rememberHome()()
 			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {

@@ -2,12 +2,10 @@ package router
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -83,12 +81,7 @@ func newNetwork(t *testing.T, nodes int, r scenario.Routing, ipv4 bool) *network
 		for range n.wires {
 			<-done
 		}
-		// The kernel may keep a namespace for some seconds after BGP's connections
-		// have been ended; what is left of nodes is for the tests of package node.
-		switch err := n.l.Destroy(ctx); {
-		case errors.Is(err, node.ErrHeld):
-			t.Log(err)
-		case err != nil:
+		if err := n.l.Destroy(ctx); err != nil {
 			t.Error(err)
 		}
 	})
@@ -169,12 +162,8 @@ func (n *network) part(a, b int) {
 		if err := tap.SetCarrier(int(w.file.Fd()), false); err != nil {
 			n.t.Fatal(err)
 		}
-		done := make(chan error)
-		go func() {
-			runtime.LockOSThread() // and never unlocked: the thread is in a node now
-			done <- tap.Announce(int(w.file.Fd()))
-		}()
-		if err := <-done; err != nil {
+		// Announce leaves the thread in the node; Do brings it home.
+		if err := n.l.Do(n.specs[a].Name, func() error { return tap.Announce(int(w.file.Fd())) }); err != nil {
 			n.t.Fatal(err)
 		}
 	}

@@ -3,9 +3,10 @@ package tap
 import (
 	"fmt"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/thread"
 )
 
 // Abilities are what this host's TAP devices can do beyond the mandatory.
@@ -22,23 +23,15 @@ type Abilities struct {
 // call, and tries what it can do. An error means that a mandatory ability is
 // missing: the device itself, its header before each frame, or its carrier.
 func Probe() (Abilities, error) {
-	type answer struct {
-		Abilities
-		error
-	}
-	answers := make(chan answer)
-	go func() {
-		// Never unlocked: the thread and its namespace end with the goroutine.
-		runtime.LockOSThread()
+	var a Abilities
+	err := thread.Do(func() (err error) {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			answers <- answer{error: fmt.Errorf("network namespace: %w", os.NewSyscallError("unshare", err))}
-			return
+			return fmt.Errorf("network namespace: %w", os.NewSyscallError("unshare", err))
 		}
-		a, err := probe()
-		answers <- answer{a, err}
-	}()
-	a := <-answers
-	return a.Abilities, a.error
+		a, err = probe()
+		return err
+	})
+	return a, err
 }
 
 func probe() (a Abilities, err error) {

@@ -2,12 +2,12 @@ package tune_test
 
 import (
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"orrery.dev/orrery/thread"
 	"orrery.dev/orrery/tune"
 )
 
@@ -18,14 +18,9 @@ func TestKernel(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	refused := make(chan error)
-	go func() {
-		defer close(refused)
-		// Never unlocked: the thread and its namespace end with the goroutine.
-		runtime.LockOSThread()
+	err = thread.Do(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			refused <- os.NewSyscallError("unshare", err)
-			return
+			return os.NewSyscallError("unshare", err)
 		}
 		if _, err := tune.Proc.Read(budget); err == nil {
 			t.Errorf("%s belongs to each namespace; doctor/doc.go says that it is the host's", budget)
@@ -34,7 +29,7 @@ func TestKernel(t *testing.T) {
 		was, err := tune.Proc.Read(wmem)
 		if err != nil {
 			t.Error(err)
-			return
+			return nil
 		}
 		changes, err := tu.Apply([]tune.Setting{{Sysctl: rmem, Value: "4096 131072 44000000"}, {Sysctl: wmem, Value: "4096 16384 45000000"}, {Sysctl: budget, Value: "299"}}, false)
 		if err != nil || len(changes) != 3 || changes[2].Outcome != tune.Absent {
@@ -54,8 +49,9 @@ func TestKernel(t *testing.T) {
 			t.Errorf("restored to %q, was %q", v, was)
 		}
 		nothing(t, tu)
-	}()
-	if err := <-refused; err != nil {
+		return nil
+	})
+	if err != nil {
 		t.Skipf("no network namespace: %v", err)
 	}
 	if v, _ := tune.Proc.Read(rmem); v != outside {
