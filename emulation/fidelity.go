@@ -81,7 +81,7 @@ func (x *examiner) examine(ctx context.Context) fabric.Counters {
 	verdict, changed := x.judge.Note(fidelity.Reading{
 		At: time.Now(), Frames: f.Lateness, Events: r.director.lateness(), Lost: x.lost,
 		PlanAhead: inHostTime(ahead, speed), RealTime: f.RealTime, CPU: cpu,
-		Interruptions: f.Interruptions,
+		Interruptions: f.Interruptions, Silence: f.Silence,
 	})
 	if changed {
 		r.events.add(Event{Kind: FidelityChanged, Text: verdict.String()})

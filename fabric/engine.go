@@ -194,7 +194,7 @@ func (e *Engine) SetCarriers(carriers ...Carrier) error {
 func (e *Engine) Counters(id PortID) Counters { return e.ledger.counters(id) }
 
 // Fidelity says how truthfully frames were carried so far.
-func (e *Engine) Fidelity() Fidelity { return e.ledger.fidelity() }
+func (e *Engine) Fidelity() Fidelity { return e.ledger.fidelity(e.timeline.Monotonic()) }
 
 // Close stops carrying, ends captures and closes the ports' files, which does
 // not destroy the devices. Closing twice does nothing twice.

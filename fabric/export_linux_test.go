@@ -1,6 +1,7 @@
 package fabric
 
 import (
+	"os"
 	"time"
 
 	"orrery.dev/orrery/tap"
@@ -90,4 +91,11 @@ func (p *Process) KillChild() {
 	p.mu.Unlock()
 	_ = c.process.Kill()
 	<-c.gone
+}
+
+// SignalChild sends the child a signal.
+func (p *Process) SignalChild(sig os.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.child.process.Signal(sig)
 }

@@ -96,4 +96,7 @@ type Fidelity struct {
 	// Interruptions is how often nothing was carried for a while, and what was
 	// under way was lost, since the process that carries had to be started again.
 	Interruptions uint64
+	// Silence is how long the most silent of the workers has shown no sign of life.
+	// They show one every second, whatever there is to carry.
+	Silence time.Duration
 }

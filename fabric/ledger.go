@@ -4,6 +4,7 @@ package fabric
 
 import (
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -30,6 +31,7 @@ type portAccount struct {
 // workerAccount is what a worker tells of itself.
 type workerAccount struct {
 	realTime atomic.Bool
+	alive    atomic.Int64 // host instant of the worker's last turn
 	lateness recorder
 	_        [64]byte
 }
@@ -94,9 +96,11 @@ func (l *ledger) counters(id PortID) Counters {
 	return c
 }
 
-func (l *ledger) fidelity() Fidelity {
+// fidelity at host instant now.
+func (l *ledger) fidelity(now int64) Fidelity {
 	f := Fidelity{RealTime: true, Workers: len(l.workers)}
 	for _, w := range l.workers {
+		f.Silence = max(f.Silence, time.Duration(now-w.alive.Load()))
 		f.Lateness.Merge(w.lateness.snapshot())
 		f.RealTime = f.RealTime && w.realTime.Load()
 	}

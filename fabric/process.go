@@ -223,7 +223,7 @@ func (p *Process) Counters(id PortID) Counters { return p.ledger.counters(id) }
 
 // Fidelity says how truthfully frames were carried so far.
 func (p *Process) Fidelity() Fidelity {
-	f := p.ledger.fidelity()
+	f := p.ledger.fidelity(p.config.Timeline.Monotonic())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f.Interruptions = uint64(p.restarts)

@@ -167,6 +167,33 @@ func TestProcessIsStartedAgain(t *testing.T) {
 	}
 }
 
+// A child that hangs is seen to be silent, and one that goes on is not.
+func TestProcessHangs(t *testing.T) {
+	p, _, nodes := processOverSockets(t, 2)
+	p.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: time.Hour})
+	const long = 3 * time.Second
+	lively := func() bool { return p.Fidelity().Silence < long }
+	if !within(time.Minute, lively) {
+		t.Fatalf("a new child is silent for %v", p.Fidelity().Silence)
+	}
+	if err := p.SignalChild(unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if !within(time.Minute, func() bool { return !lively() }) {
+		t.Errorf("a stopped child is silent for no longer than %v", p.Fidelity().Silence)
+	}
+	sendFrame(t, nodes[0], 5)
+	if err := p.SignalChild(unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if !within(time.Minute, lively) {
+		t.Errorf("a child that goes on is silent for %v", p.Fidelity().Silence)
+	}
+	if number, ok := receiveFrame(nodes[1], time.Minute); !ok || number != 5 {
+		t.Errorf("received %d, %v after the child went on", number, ok)
+	}
+}
+
 func TestProcessCaptures(t *testing.T) {
 	p, _, nodes := processOverSockets(t, 2)
 	p.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: time.Hour})

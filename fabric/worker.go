@@ -22,6 +22,8 @@ const (
 	// busyLimit sleeps for busyPause, so that the rest of the machine lives.
 	busyLimit = 10 * time.Millisecond
 	busyPause = 100 * time.Microsecond
+	// pulse is the longest that a worker sleeps, so that it is seen to live.
+	pulse = int64(time.Second)
 )
 
 // worker carries what leaves its ports. All of it happens on one thread: it
@@ -117,12 +119,14 @@ func (w *worker) close() error {
 func (w *worker) run(ready chan<- struct{}, realTime bool) {
 	runtime.LockOSThread()
 	w.account.realTime.Store(prioritise(realTime))
-	close(ready)
 	w.idle = w.timeline.Monotonic()
+	w.account.alive.Store(w.idle)
+	close(ready)
 	w.ahead = ahead{lead: leadStart, credit: creditMax, at: w.idle}
 	for !w.engine.closed.Load() {
 		n := w.wait()
 		now := w.timeline.Monotonic()
+		w.account.alive.Store(now)
 		now = w.deliver(now)
 		for i := range n {
 			if id := w.events[i].Fd; id >= 0 {
@@ -339,7 +343,7 @@ func (w *worker) wait() int {
 		}
 	}
 	if due < 0 {
-		n := w.poll(-1)
+		n := w.poll(pulse)
 		w.rested(now, n)
 		return n
 	}
@@ -347,7 +351,7 @@ func (w *worker) wait() int {
 	if left == 0 {
 		return w.poll(0)
 	}
-	if sleep := w.ahead.sleep(now, left); sleep > 0 {
+	if sleep := min(w.ahead.sleep(now, left), pulse); sleep > 0 {
 		n := w.poll(sleep)
 		then := w.rested(now, n)
 		if n > 0 {

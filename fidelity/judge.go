@@ -44,6 +44,9 @@ type Reading struct {
 	Lost   Lost
 	// Interruptions is how often frames were not carried at all for a while.
 	Interruptions uint64
+	// Silence is how long what carries frames has shown no sign of life, which it
+	// does every second.
+	Silence time.Duration
 	// PlanAhead is how much host time remains until the known plan ends.
 	PlanAhead time.Duration
 	RealTime  bool // the workers of the fabric have real-time priority
@@ -98,6 +101,8 @@ type Judge struct {
 	verdict  Verdict
 	stalled  time.Time // when the emulator last was found to have stood still
 	stall    time.Duration
+	silent   time.Time // when nothing was last found to carry frames
+	silence  time.Duration
 	report   Report
 }
 
@@ -115,6 +120,9 @@ func (j *Judge) Note(r Reading) (v Verdict, changed bool) {
 		if since > stallLimit {
 			j.stalled, j.stall = r.At, since
 		}
+	}
+	if r.Silence > stallLimit {
+		j.silent, j.silence = r.At, r.Silence
 	}
 	j.readings = append(j.readings, r)
 	for len(j.readings) > 2 && r.At.Sub(j.readings[1].At) >= Window {
@@ -138,7 +146,7 @@ func (j *Judge) Settle(at time.Time) {
 		j.readings = j.readings[n-1:]
 	}
 	j.verdict = Verdict{Since: at}
-	j.stalled = time.Time{}
+	j.stalled, j.silent = time.Time{}, time.Time{}
 	j.report = Report{}
 }
 
@@ -148,8 +156,8 @@ func (j *Judge) Verdict() Verdict { return j.verdict }
 // Report on the run so far.
 func (j *Judge) Report() Report { return j.report }
 
-// Readings come every second. One that is later than stallLimit means that the
-// emulator did not run.
+// Readings come every second, and signs of life of what carries frames. One that
+// is later than stallLimit means that it did not run.
 const stallLimit = 3 * time.Second
 
 // What is said of the CPUs: above so much.
@@ -172,6 +180,9 @@ func (j *Judge) judge(from, to *Reading) Verdict {
 
 	if !j.stalled.IsZero() && to.At.Sub(j.stalled) < Window {
 		find(Overloaded, "the emulator stood still for %s", brief(j.stall))
+	}
+	if !j.silent.IsZero() && to.At.Sub(j.silent) < Window {
+		find(Overloaded, "what carries frames stood still for %s", brief(j.silence))
 	}
 	if to.Interruptions > from.Interruptions {
 		find(Overloaded, "what carries frames ended and had to be started again")

@@ -64,6 +64,8 @@ func TestVerdicts(t *testing.T) {
 		{"not read", func(r *Reading) { r.Lost.Queue += 7 }, Overloaded, "7 frames were lost since the fabric did not read in time"},
 		{"plan behind", func(r *Reading) { r.PlanAhead = -1200 * time.Millisecond }, Overloaded, "the plan is behind by 1.2s"},
 		{"interrupted", func(r *Reading) { r.Interruptions++ }, Overloaded, "what carries frames ended and had to be started again"},
+		{"hung", func(r *Reading) { r.Silence = 4 * time.Second }, Overloaded, "what carries frames stood still for 4s"},
+		{"slow to show", func(r *Reading) { r.Silence = 2 * time.Second }, Faithful, ""},
 		{"late and lost", func(r *Reading) { r.Events.Record(time.Second); r.Lost.Queue++ }, Overloaded, "1 frame was lost since the fabric did not read in time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

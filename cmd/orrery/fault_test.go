@@ -67,6 +67,39 @@ func TestSuspendedEmulator(t *testing.T) {
 	until(t, "both stations reached each other again", r.statusHas(t, "1 of 1 reach each other"))
 }
 
+// So does one whose process that carries frames was suspended.
+func TestSuspendedFabric(t *testing.T) {
+	needKernel(t)
+	r := startForeground(t, fmt.Sprintf(busyScenario, "protocol: oracle"))
+	r.start(t)
+	until(t, "both stations reached each other", r.statusHas(t, "1 of 1 reach each other"))
+	var fabric int
+	for pid, command := range takeSnapshot(t, r.root).processes {
+		if strings.HasPrefix(command, "orrery-fabric") {
+			if _, err := fmt.Sscan(pid, &fabric); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if fabric == 0 {
+		t.Fatal("there is no process that carries frames")
+	}
+	if err := syscall.Kill(fabric, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "said that nothing carries frames", r.statusHas(t, "what carries frames stood still for"))
+	if err := syscall.Kill(fabric, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "both stations reached each other again", func() bool {
+		out, err := r.orrery(t, "ping", "ground-a", "ground-b", "-c", "1")
+		return err == nil && strings.Contains(out, "measured")
+	})
+	until(t, "was faithful again, or said why not", func() bool {
+		return !r.statusHas(t, "what carries frames stood still for")()
+	})
+}
+
 // Daemons that are killed come back, and so does what they did; the log tells of
 // both.
 func TestKilledDaemons(t *testing.T) {
