@@ -1,6 +1,7 @@
 package emulation
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -77,6 +78,53 @@ func (r *Run) openGate(ctx context.Context) {
 		}
 	}
 	r.gate.open(r.applyCarriers)
+	restore := r.silence() // only now: of these links they are told
+	r.group.Go(func() error { r.restoreNotifications(ctx, restore); return nil })
+}
+
+// silenced is a process that the kernel tells nothing until an instant.
+type silenced struct {
+	node    string
+	after   time.Duration // from when the links came up
+	restore func() error
+}
+
+// silence keeps the kernel from telling the daemons of entries with notifyAfter
+// about changes. What it does not succeed with is a problem of the run: the
+// daemons do what they should, only more slowly.
+func (r *Run) silence() (list []silenced) {
+	for i := range r.software {
+		sw := &r.software[i]
+		after := time.Duration(sw.routing.NotifyAfter)
+		if after == 0 {
+			continue
+		}
+		for _, p := range sw.output.Processes {
+			restore, err := r.nodes.Silence(r.name(sw.node), p.Name)
+			if err != nil {
+				r.problem("notifications", err.Error())
+				continue
+			}
+			list = append(list, silenced{r.name(sw.node), after, restore})
+		}
+	}
+	return list
+}
+
+// restoreNotifications takes that back, each at its time.
+func (r *Run) restoreNotifications(ctx context.Context, list []silenced) {
+	slices.SortStableFunc(list, func(a, b silenced) int { return cmp.Compare(a.after, b.after) })
+	began := time.Now()
+	for _, s := range list {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Until(began.Add(s.after))):
+		}
+		if err := s.restore(); err != nil {
+			r.problem("notifications", err.Error())
+		}
+	}
 }
 
 func (g *gate) shut() bool {

@@ -26,6 +26,7 @@ type Nodes interface {
 	node.Engine
 	node.Lookuper
 	node.DropCounter
+	node.Silencer
 }
 
 // Config of a run.

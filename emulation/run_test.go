@@ -347,7 +347,7 @@ spec:
       walker: {pattern: delta, planes: 4, satellitesPerPlane: 4, phasing: 1, inclination: 53deg, altitude: 20000km}
       links: {pattern: grid}
   boot: routers
-  routing: [{protocol: ospf3}]
+  routing: [{protocol: ospf3, notifyAfter: 1s}]
 `
 	var told carriersTold
 	r, nodes, _ := startRun(t, text, func(c *Config) {
@@ -370,6 +370,9 @@ spec:
 		}
 	}
 	eventually(t, "all carriers are told", func() bool { return told.n.Load() == 64 })
+	eventually(t, "the kernel tells the daemons of changes again", func() bool {
+		return nodes.Silences() == 16 && !nodes.Silent("sat-p01s01", "bird")
+	})
 }
 
 // carriersTold counts carriers that nodes were told of.

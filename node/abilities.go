@@ -23,6 +23,18 @@ type Lookuper interface {
 	LookupFrom(ctx context.Context, node string, src, dst netip.Addr) (Route, error)
 }
 
+// Silencer is the further ability of an Engine to keep the kernel from telling a
+// process about its node: changes of links, addresses and routes. The kernel looks at
+// every listener of all nodes for each change that it tells of, so with thousands of
+// listeners telling becomes the most of its work.
+type Silencer interface {
+	// Silence takes the sockets of a running process out of rtnetlink's groups
+	// (rtnetlink(7)). restore puts those back into the same groups that the process
+	// still has; of what changed meanwhile it is not told. A process that is
+	// started again is told as it was before.
+	Silence(node, process string) (restore func() error, err error)
+}
+
 // DropCounter is the further ability of an Engine to tell what nodes' kernels
 // gave up: frames for a port whose queue was full, since its other end did not
 // read in time, and frames for a port without carrier. The kernel does not tell

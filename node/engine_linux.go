@@ -93,6 +93,7 @@ var (
 	_         = Engine((*Linux)(nil))
 	_         = Lookuper((*Linux)(nil))
 	_         = DropCounter((*Linux)(nil))
+	_         = Silencer((*Linux)(nil))
 )
 
 // NewLinux returns an engine without nodes. It touches nothing until Create.

@@ -442,6 +442,12 @@ type Routing struct {
 	// seconds. It is BIRD's recovery from a graceful restart (RFC 3623, RFC 5187)
 	// and ends at the next multiple of SPFDelay. Absent: at once.
 	AdvertiseAfter Duration `json:"advertiseAfter,omitempty" min:"1s" max:"30m"`
+	// NotifyAfter is for how long, after links have come up at last (boot: routers),
+	// the kernel tells BIRD of no change of links, addresses and routes; it finds
+	// changes of links by its own scan, every 10 s. With a thousand daemons on one
+	// machine telling them of each other's new routes takes half of the CPU time.
+	// Absent: it is told all the time.
+	NotifyAfter Duration `json:"notifyAfter,omitempty" min:"1s" max:"1h"`
 	// MaxPaths is how many next hops a route may have where several ways cost the
 	// same; 1 for a single one. Absent: 16 with BIRD, FRR's own default with FRR.
 	MaxPaths int `json:"maxPaths,omitempty" min:"1" max:"64"`

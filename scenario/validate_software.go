@@ -91,6 +91,9 @@ func (v *validator) protocol(r *Routing, at string) {
 	if r.Protocol != "ospf3" || r.Daemon != "bird" {
 		v.only(at, "the daemon bird with the protocol ospf3", map[string]any{"advertiseAfter": r.AdvertiseAfter})
 	}
+	if r.Daemon != "bird" || v.spec.Boot != "routers" {
+		v.only(at, "the daemon bird with boot: routers", map[string]any{"notifyAfter": r.NotifyAfter})
+	}
 	if r.Protocol == "static" || r.Daemon == "none" {
 		v.only(at, "routing protocols of daemons", map[string]any{"maxPaths": r.MaxPaths})
 	}

@@ -22,7 +22,7 @@ import (
 	"orrery.dev/orrery/node"
 )
 
-// Engine implements node.Engine, node.Lookuper and node.DropCounter.
+// Engine implements node.Engine, node.Lookuper, node.DropCounter and node.Silencer.
 type Engine struct {
 	dir string
 	// OnExec is what Exec does. Default: nothing, with exit code 0. It is set
@@ -31,11 +31,12 @@ type Engine struct {
 	// CreateError, if set, is what Create fails with.
 	CreateError error
 
-	mu      sync.Mutex // guards:
-	nodes   map[string]*memoryNode
-	process map[[2]string]*process
-	nextPID int
-	changes int
+	mu       sync.Mutex // guards:
+	nodes    map[string]*memoryNode
+	process  map[[2]string]*process
+	nextPID  int
+	changes  int
+	silences int
 }
 
 type memoryNode struct {
@@ -49,12 +50,14 @@ type process struct {
 	spec   node.Process
 	status node.ProcessStatus
 	cancel context.CancelFunc
+	silent bool
 }
 
 var (
 	_ = node.Engine((*Engine)(nil))
 	_ = node.Lookuper((*Engine)(nil))
 	_ = node.DropCounter((*Engine)(nil))
+	_ = node.Silencer((*Engine)(nil))
 )
 
 // New returns an engine whose nodes have their directories below dir.
@@ -403,6 +406,39 @@ func (e *Engine) DroppedFrames(ctx context.Context, name string) (map[string]uin
 		out[p.Name] = n.dropped[p.Name]
 	}
 	return out, nil
+}
+
+// Silence implements node.Silencer: Silent tells.
+func (e *Engine) Silence(name, process string) (restore func() error, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p, ok := e.process[[2]string{name, process}]
+	if !ok {
+		return nil, fmt.Errorf("node %s: no process %s", name, process)
+	}
+	p.silent = true
+	e.silences++
+	return func() error {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		p.silent = false
+		return nil
+	}, nil
+}
+
+// Silences is how often a process was silenced.
+func (e *Engine) Silences() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.silences
+}
+
+// Silent tells whether a process is told nothing by its kernel.
+func (e *Engine) Silent(name, process string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p, ok := e.process[[2]string{name, process}]
+	return ok && p.silent
 }
 
 // Drop makes a port lose so many frames in its queue.
