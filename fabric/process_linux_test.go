@@ -171,6 +171,9 @@ func TestProcessIsStartedAgain(t *testing.T) {
 func TestProcessHangs(t *testing.T) {
 	p, _, nodes := processOverSockets(t, 2)
 	p.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: time.Hour})
+	if err := p.SetCarriers(fabric.Carrier{Port: 0, Up: true}); err != nil { // waits for the wire
+		t.Fatal(err)
+	}
 	const long = 3 * time.Second
 	lively := func() bool { return p.Fidelity().Silence < long }
 	if !within(time.Minute, lively) {
@@ -190,7 +193,7 @@ func TestProcessHangs(t *testing.T) {
 		t.Errorf("a child that goes on is silent for %v", p.Fidelity().Silence)
 	}
 	if number, ok := receiveFrame(nodes[1], time.Minute); !ok || number != 5 {
-		t.Errorf("received %d, %v after the child went on", number, ok)
+		t.Errorf("received %d, %v after the child went on; trouble %q, counters %+v", number, ok, p.Trouble(), p.Counters(0))
 	}
 }
 
