@@ -51,7 +51,7 @@ const (
 	busySent = 400
 	// Every node is looked at once in so many readings, so that there is a count
 	// to compare with when it becomes busy.
-	lookRound = 60
+	lookRound = 120
 )
 
 func newExaminer(r *Run, proc fs.FS) *examiner {

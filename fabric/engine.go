@@ -51,6 +51,7 @@ type Engine struct {
 	workers    []*worker
 	ledger     *ledger
 	superFrame time.Duration
+	alone      bool // in this process
 	control    control
 	announcer  announcer
 	closed     atomic.Bool

@@ -105,6 +105,7 @@ func inherit(c Config, start *childStart) (*Engine, stream, error) {
 	if err != nil {
 		return nil, stream{}, err
 	}
+	e.alone = true
 	if start.Again {
 		for _, p := range e.ports {
 			p.allowed.Store(int32(offloadsUnknown))

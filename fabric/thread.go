@@ -3,6 +3,7 @@
 package fabric
 
 import (
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +39,10 @@ func prioritise(realTime bool) bool {
 	return false
 }
 
+// longSleep is what the runtime is told of, in nanoseconds: as long as it lets a
+// goroutine run at a time.
+const longSleep = int64(10 * time.Millisecond)
+
 // poll waits for events for at most ns nanoseconds, without end if negative.
 //
 // The runtime is not told that the thread blocks. It would take the worker's P
@@ -47,6 +52,10 @@ func prioritise(realTime bool) bool {
 // it signals the thread, which ends the wait. What this costs is one such
 // signal every 10 ms (0.8 % of a core for an idle worker), and a P, for which
 // New makes up.
+//
+// In a process of the engine's own nobody computes, and a P is always free. There
+// the runtime is told of sleeps that are long enough to be worth it, and lets the
+// worker sleep.
 func (w *worker) poll(ns int64) int {
 	if w.epollWait(ns) != 0 {
 		return 0 // interrupted by a signal: look at the clock again
@@ -61,8 +70,15 @@ func (w *worker) epollWait(ns int64) unix.Errno {
 		w.timeout = unix.NsecToTimespec(ns)
 		timeout = &w.timeout
 	}
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(w.epoll), uintptr(unsafe.Pointer(&w.events[0])),
-		uintptr(len(w.events)), uintptr(unsafe.Pointer(timeout)), 0, 0)
+	var n uintptr
+	var errno unix.Errno
+	if w.engine.alone && ns > longSleep {
+		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(w.epoll), uintptr(unsafe.Pointer(&w.events[0])),
+			uintptr(len(w.events)), uintptr(unsafe.Pointer(timeout)), 0, 0)
+	} else {
+		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(w.epoll), uintptr(unsafe.Pointer(&w.events[0])),
+			uintptr(len(w.events)), uintptr(unsafe.Pointer(timeout)), 0, 0)
+	}
 	w.ready = int(n)
 	return errno
 }
