@@ -85,6 +85,7 @@ var reserves = []reserve{
 		for_: []string{
 			"clock",                 // reads CLOCK_MONOTONIC by the vDSO
 			"tap", "fabric", "node", // the kernel rooms
+			"fabric/underlay",         // many datagrams by one call
 			"userns",                  // namespaces of an ordinary user
 			"emulation",               // echo sockets of the prober
 			"api",                     // the socket's owner and mode

@@ -61,18 +61,33 @@ func newNamespace(tb testing.TB) *namespace {
 // do runs f on a thread in the namespace.
 func (n *namespace) do(f func() error) {
 	n.tb.Helper()
+	if err := enter(n.ns, f); err != nil {
+		n.tb.Fatal(err)
+	}
+}
+
+// enter runs f on a thread in a namespace.
+func enter(ns netns.NsHandle, f func() error) error {
 	c := make(chan error)
 	go func() {
-		runtime.LockOSThread()
-		if err := netns.Set(n.ns); err != nil {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		if err := netns.Set(ns); err != nil {
 			c <- err
 			return
 		}
 		c <- f()
 	}()
-	if err := <-c; err != nil {
+	return <-c
+}
+
+// file of the namespace, to be handed to another process.
+func (n *namespace) file() *os.File {
+	n.tb.Helper()
+	fd, err := unix.FcntlInt(uintptr(n.ns), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
 		n.tb.Fatal(err)
 	}
+	return os.NewFile(uintptr(fd), "namespace")
 }
 
 // port makes a TAP with up's settings.

@@ -165,7 +165,7 @@ type Peer struct {
 	latency  recent
 
 	mu          sync.Mutex // guards the rest
-	requests    [4]request
+	requests    [16]request
 	requested   int
 	eagerly     int // requests sent at short intervals
 	lastRequest int64
@@ -212,7 +212,8 @@ func (t *Transport) SetPeer(name string, address netip.AddrPort) error {
 		t.enter(p, nil)
 		p.estimate.Store(nil)
 		p.heard.Store(0)
-		p.requests, p.clock, p.difference = [4]request{}, filter{}, ""
+		clear(p.requests[:])
+		p.clock, p.difference = filter{}, ""
 		return nil
 	}
 	address = netip.AddrPortFrom(address.Addr().Unmap(), address.Port())
