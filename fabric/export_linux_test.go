@@ -16,12 +16,21 @@ func NewStepper(c Config) (*Stepper, error) {
 	return &Stepper{e}, err
 }
 
-// Step reads what nodes have sent and delivers what is due.
+// Step reads what nodes and other hosts have sent and delivers what is due; other hosts
+// are asked if it is time to.
 func (s *Stepper) Step() {
-	now := s.timeline.Monotonic()
-	if s.transport != nil {
-		s.transport.Poll(now)
+	if s.transport == nil {
+		s.Carry()
+		return
 	}
+	s.transport.Poll(s.timeline.Monotonic())
+	s.Carry()
+	s.transport.Poll(s.timeline.Monotonic()) // what came may be worth a question
+}
+
+// Carry is Step without asking other hosts.
+func (s *Stepper) Carry() {
+	now := s.timeline.Monotonic()
 	for _, w := range s.workers {
 		for w.due.first() != nil && w.due.first().flight.first().arrival <= now {
 			w.deliver(now)
@@ -38,7 +47,6 @@ func (s *Stepper) Step() {
 			for n := 1; n > 0; {
 				n, _ = w.receiver.transport.Receive(w.receiver)
 			}
-			s.transport.Poll(now)
 		}
 	}
 }

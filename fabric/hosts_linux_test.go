@@ -467,3 +467,121 @@ func hostsDelay(b *testing.B, from, to int, f fabric.Fabric, look func()) {
 	b.ReportMetric(float64(h.Count())/b.Elapsed().Seconds(), "frames/s")
 	b.ReportMetric(0, "ns/op")
 }
+
+// What a frame costs in CPU time on its way from TAP to TAP, between two hosts and on
+// one, if frames come in bursts: the steps of all workers that it meets, made by one
+// thread. Beside it a loop that does nothing but read and write.
+func BenchmarkHostsRelay(b *testing.B) {
+	stepper := func(b *testing.B, c fabric.Config) *fabric.Stepper {
+		s, err := fabric.NewStepper(c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(s.CloseStepper)
+		s.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: time.Hour})
+		s.Set(1, &fabric.Wire{Peer: 0, Contact: 1, End: time.Hour})
+		return s
+	}
+	for _, size := range []int{64, 1500} {
+		b.Run(fmt.Sprintf("size=%d/hosts=1", size), func(b *testing.B) {
+			relay(b, size, func(in, out *os.File) (step func(), received func() uint64) {
+				s := stepper(b, fabric.Config{Timeline: running(b), Workers: 1, Ports: []fabric.Port{{Device: in}, {Device: out}}})
+				return s.Step, func() uint64 { return s.Counters(1).ReceivedFrames }
+			})
+		})
+		for _, mtu := range []int{1500, 9000} {
+			b.Run(fmt.Sprintf("size=%d/hosts=2/mtu=%d", size, mtu), func(b *testing.B) {
+				relay(b, size, func(in, out *os.File) (step func(), received func() uint64) {
+					h := newHostPair(b, 6, mtu)
+					var s [2]*fabric.Stepper
+					h.open = func(tb testing.TB, c fabric.Config) placed { return stepper(b, c) }
+					for i, d := range []*os.File{in, out} {
+						c := fabric.Config{Timeline: running(b), Workers: 1, Ports: make([]fabric.Port, 2)}
+						c.Ports[i].Device = d
+						s[i] = h.fabric(i, c).(*fabric.Stepper)
+						if err := s[i].Place(fabric.Placement{Port: fabric.PortID(1 - i), Host: hostNames[1-i]}); err != nil {
+							b.Fatal(err)
+						}
+					}
+					step = func() { s[0].Step(); s[1].Step() }
+					if !within(10*time.Second, func() bool {
+						step()
+						return s[0].Underlay().Peers[0].Up && s[1].Underlay().Peers[0].Up
+					}) {
+						b.Fatalf("no session: %+v", s[0].Underlay())
+					}
+					return step, func() uint64 { return s[1].Counters(1).ReceivedFrames }
+				})
+			})
+		}
+	}
+}
+
+// No memory is allocated for a frame from host to host.
+func TestFramesBetweenHostsAllocateNothing(t *testing.T) {
+	var src clock.Manual
+	var s [2]*fabric.Stepper
+	var nodes [2]int
+	var sockets [2]*underlay.Socket
+	for i := range s {
+		socket, err := underlay.Listen(netip.MustParseAddrPort("127.0.0.1:0"))
+		if err != nil {
+			t.Skipf("cannot listen on loopback: %v", err)
+		}
+		sockets[i] = socket
+		tl := clock.New(&src, 0, 1)
+		tl.Resume()
+		c := fabric.Config{Timeline: tl, Workers: 1, Ports: make([]fabric.Port, 2), Underlay: &underlay.Config{
+			Host: hostNames[i], Key: make([]byte, underlay.MinKey), Conn: socket,
+		}}
+		nodes[i], c.Ports[i].Device, _ = socketPair(t)
+		defer unix.Close(nodes[i])
+		if s[i], err = fabric.NewStepper(c); err != nil {
+			t.Fatal(err)
+		}
+		defer s[i].CloseStepper()
+		s[i].Set(fabric.PortID(i), &fabric.Wire{Peer: fabric.PortID(1 - i), Contact: 1, End: time.Hour, Delay: curve.Constant(1e-3)})
+		if err := s[i].Place(fabric.Placement{Port: fabric.PortID(1 - i), Host: hostNames[1-i]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range s {
+		if err := s[i].SetHost(hostNames[1-i], sockets[1-i].Address()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !within(20*time.Second, func() bool {
+		src.Advance(10 * time.Millisecond)
+		for range 2 {
+			s[0].Step()
+			s[1].Step()
+		}
+		return s[0].Underlay().Peers[0].Up && s[1].Underlay().Peers[0].Up
+	}) {
+		t.Fatalf("no session: %+v", s[0].Underlay())
+	}
+	buf := make([]byte, 2000)
+	m := make([]byte, tap.HeaderLen+64)
+	carry := func() {
+		if _, err := unix.Write(nodes[0], m); err != nil {
+			t.Fatal(err)
+		}
+		s[0].Carry()
+		for got := false; !got; {
+			s[1].Carry()
+			_, waiting := s[1].Next()
+			got = waiting
+		}
+		src.Advance(time.Millisecond)
+		s[1].Carry()
+		if _, err := unix.Read(nodes[1], buf); err != nil {
+			t.Fatalf("%v; %+v", err, s[1].Counters(0))
+		}
+	}
+	for range 10 {
+		carry()
+	}
+	if n := testing.AllocsPerRun(1000, carry); n > 0 {
+		t.Errorf("%v allocations a frame", n)
+	}
+}

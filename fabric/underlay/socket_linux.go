@@ -196,7 +196,7 @@ func (s *Socket) Send(to netip.AddrPort, b []byte, size int) error {
 		return err
 	}
 	if len(b) > size && !s.segment.Load() {
-		return s.sendEach(&address, length, b, size)
+		return s.sendEach(address, length, b, size)
 	}
 	vector := unix.Iovec{Base: &b[0]}
 	vector.SetLen(len(b))
@@ -221,30 +221,40 @@ func (s *Socket) Send(to netip.AddrPort, b []byte, size int) error {
 			if errno == unix.EIO {
 				s.segment.Store(false)
 			}
-			return s.sendEach(&address, length, b, size)
+			return s.sendEach(address, length, b, size)
 		default:
 			return errno
 		}
 	}
 }
 
+// each is what sendmmsg is told by.
+type each struct {
+	address unix.RawSockaddrInet6
+	headers [batchDatagrams]unix.Mmsghdr
+	vectors [batchDatagrams]unix.Iovec
+}
+
+var eaches = sync.Pool{New: func() any { return new(each) }}
+
 // sendEach sends datagrams one by one, by as few calls as can be.
-func (s *Socket) sendEach(address *unix.RawSockaddrInet6, length uint32, b []byte, size int) error {
-	var headers [batchDatagrams]unix.Mmsghdr
-	var vectors [batchDatagrams]unix.Iovec
+func (s *Socket) sendEach(address unix.RawSockaddrInet6, length uint32, b []byte, size int) error {
+	e := eaches.Get().(*each)
+	defer eaches.Put(e)
+	e.address = address
 	for len(b) > 0 {
 		n := 0
 		for ; n < batchDatagrams && len(b) > 0; n++ {
 			d := b[:min(size, len(b))]
 			b = b[len(d):]
-			vectors[n].Base = &d[0]
-			vectors[n].SetLen(len(d))
-			h := &headers[n].Hdr
-			h.Name, h.Namelen, h.Iov = (*byte)(unsafe.Pointer(address)), length, &vectors[n]
+			e.vectors[n].Base = &d[0]
+			e.vectors[n].SetLen(len(d))
+			h := &e.headers[n].Hdr
+			h.Name, h.Namelen, h.Iov = (*byte)(unsafe.Pointer(&e.address)), length, &e.vectors[n]
 			h.SetIovlen(1)
 		}
 		for done := 0; done < n; {
-			sent, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&headers[done])),
+			sent, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&e.headers[done])),
 				uintptr(n-done), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 			if errno != 0 && errno != unix.EINTR {
 				return errno

@@ -36,6 +36,7 @@ type arrived struct {
 	stream *underlay.Stream
 	order  int64
 	packet []byte
+	bound  int64 // of the error of Due, in ns
 }
 
 // Arrive keeps a frame.
@@ -43,7 +44,7 @@ func (h *host) Arrive(a *underlay.Arrival) bool {
 	if h.keep != nil && !h.keep(a) {
 		return false
 	}
-	h.got = append(h.got, arrived{a.Header, a.Stream, a.Order, slices.Clone(a.Packet)})
+	h.got = append(h.got, arrived{a.Header, a.Stream, a.Order, slices.Clone(a.Packet), int64(h.Status().Peers[0].Uncertainty)})
 	return true
 }
 
@@ -192,7 +193,6 @@ func TestFramesArriveAsTheyWereSent(t *testing.T) {
 		w.pass(path.Latency + path.Jitter + time.Millisecond)
 
 		ahead := w.b.clock.Monotonic() - w.a.clock.Monotonic()
-		bound := int64(w.peer(w.b).Uncertainty) + 1
 		got := w.b.got
 		for _, a := range got {
 			n := a.Contact
@@ -200,8 +200,8 @@ func TestFramesArriveAsTheyWereSent(t *testing.T) {
 				t.Fatalf("frame %d of %d bytes is another one, of %d bytes", n, sizes[n], len(a.packet))
 			}
 			delete(sizes, n)
-			if off := a.Due - due[n] - ahead; off < -bound || off > bound {
-				t.Errorf("frame %d is due %d ns off, more than %d", n, off, bound)
+			if off := a.Due - due[n] - ahead; off < -a.bound-1 || off > a.bound+1 {
+				t.Errorf("frame %d is due %d ns off, more than %d", n, off, a.bound)
 			}
 			if a.Source != 1 || a.Destination != 2 {
 				t.Errorf("frame %d: %+v", n, a.Header)
