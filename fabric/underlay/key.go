@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync/atomic"
 )
 
@@ -52,7 +53,7 @@ func authentic(key, b []byte) bool {
 
 // dataCipher seals what a session of one host sends to a session of another.
 func dataCipher(key []byte, run Run, from, to string, sender, receiver sessionNumber) (cipher.AEAD, error) {
-	salt := append(sender[:], receiver[:]...)
+	salt := slices.Concat(sender[:], receiver[:])
 	info := append([]byte(dataLabel), run[:]...)
 	for _, name := range []string{from, to} {
 		info = binary.BigEndian.AppendUint16(info, uint16(len(name)))
