@@ -12,6 +12,25 @@ func (Host) After(d time.Duration) (<-chan struct{}, func()) {
 	return c, func() { t.Stop() }
 }
 
+// Skewed is the clock of another host, as far as a test is concerned: it shows other
+// instants than Source does, and may run at another speed.
+type Skewed struct {
+	Source
+	Ahead time.Duration // what it shows more than Source at the origin
+	Drift float64       // how much faster it runs, as a share: 1e-6 is 1 ppm
+}
+
+// Monotonic is what the other host's clock shows.
+func (s Skewed) Monotonic() int64 {
+	m := s.Source.Monotonic()
+	return m + int64(s.Ahead) + int64(s.Drift*float64(m))
+}
+
+// After fires when d has passed by the other host's clock.
+func (s Skewed) After(d time.Duration) (<-chan struct{}, func()) {
+	return s.Source.After(time.Duration(float64(d) / (1 + s.Drift)))
+}
+
 // Manual is a Source that only a test moves. The zero value stands at 0.
 type Manual struct {
 	mu     sync.Mutex // guards the rest

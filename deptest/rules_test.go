@@ -86,6 +86,7 @@ var reserves = []reserve{
 			"clock",                 // reads CLOCK_MONOTONIC by the vDSO
 			"tap", "fabric", "node", // the kernel rooms
 			"thread",                  // which thread is the process's first
+			"fabric/underlay",         // many datagrams by one call
 			"userns",                  // namespaces of an ordinary user
 			"emulation",               // echo sockets of the prober
 			"api",                     // the socket's owner and mode

@@ -402,6 +402,7 @@ func relay(b *testing.B, size int, open func(in, out *os.File) (step func(), rec
 	send := sender(fd, size)
 	var busy time.Duration
 	first := received()
+	b.ResetTimer()
 	for sent := 0; sent < b.N; {
 		sent += send(min(256, b.N-sent))
 		start := threadTime(b)

@@ -35,7 +35,7 @@ type announcement struct {
 
 type carrierChange struct {
 	port *port
-	up   bool
+	want carrier // carrierUnknown: what was asked for last, of a device that is new
 }
 
 func (a *announcer) start(wg *sync.WaitGroup) {
@@ -57,8 +57,20 @@ func (a *announcer) set(ports []*port, carriers []Carrier) error {
 	}
 	changes := make([]carrierChange, len(carriers))
 	for i, c := range carriers {
-		changes[i] = carrierChange{ports[c.Port], c.Up}
+		changes[i] = carrierChange{ports[c.Port], carrierDown}
+		if c.Up {
+			changes[i].want = carrierUp
+		}
 	}
+	return a.request(changes)
+}
+
+// again gives a port's new device the carrier that was asked for last.
+func (a *announcer) again(p *port) error {
+	return a.request([]carrierChange{{p, carrierUnknown}})
+}
+
+func (a *announcer) request(changes []carrierChange) error {
 	done := make(chan error, 1)
 	select {
 	case a.requests <- announcement{changes, done}:
@@ -102,7 +114,7 @@ func (a *announcer) run() {
 func (a *announcer) serve(r announcement) {
 	var errs []error
 	for _, c := range r.changes {
-		lost, err := c.port.setCarrier(c.up)
+		lost, err := c.port.setCarrier(c.want)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("fabric: carrier of %s: %w", c.port.name, err))
 		}
@@ -114,26 +126,29 @@ func (a *announcer) serve(r announcement) {
 }
 
 // setCarrier sets and announces the carrier; lost says that the kernel has yet to
-// act upon it. It leaves the calling thread in the device's namespace.
-func (p *port) setCarrier(up bool) (lost bool, err error) {
+// act upon it. A port without a device remembers it. It leaves the calling thread in
+// the device's namespace.
+func (p *port) setCarrier(want carrier) (lost bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	want, announce := carrierDown, tap.AnnounceLoss
-	if up {
-		want, announce = carrierUp, tap.Announce
+	if want == carrierUnknown {
+		want = p.wanted
 	}
-	if p.carrier == want {
+	p.wanted = want
+	if p.file == nil || p.carrier == want {
 		return false, nil
 	}
-	if p.file == nil {
-		return false, os.ErrClosed
-	}
 	if p.tap {
-		if err := tap.SetCarrier(int(p.fd), up); err != nil {
+		up, announce := want == carrierUp, tap.AnnounceLoss
+		if up {
+			announce = tap.Announce
+		}
+		fd := int(p.fd.Load())
+		if err := tap.SetCarrier(fd, up); err != nil {
 			return false, err
 		}
 		lost = !up
-		if err := announce(int(p.fd)); err != nil {
+		if err := announce(fd); err != nil {
 			return lost, err
 		}
 	}
@@ -146,6 +161,6 @@ func (p *port) settleCarrier() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.carrier == carrierDown && p.file != nil {
-		_ = tap.Announce(int(p.fd)) // if it fails the kernel does so by itself
+		_ = tap.Announce(int(p.fd.Load())) // if it fails the kernel does so by itself
 	}
 }

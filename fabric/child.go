@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"orrery.dev/orrery/clock"
+	"orrery.dev/orrery/fabric/underlay"
 	"orrery.dev/orrery/thread"
 )
 
@@ -29,22 +31,40 @@ const (
 // message is what the two processes tell each other apart from orders. Each is one
 // datagram of JSON, with descriptors where it says so.
 type message struct {
-	// To the child, in this order at first: Ports, with a descriptor each, in
-	// batches; and Start.
-	Ports []childPort `json:",omitempty"`
-	Start *childStart `json:",omitempty"`
-	// Later: Capture a port into the pipe whose descriptor comes along; Stop that.
+	// To the child, in this order at first: Ports, with a descriptor for each that has a
+	// device, in batches; Hosts and Places, in batches; and Start, with the descriptors
+	// of the underlay's socket if there is one.
+	Ports  []childPort `json:",omitempty"`
+	Hosts  []childHost `json:",omitempty"`
+	Places []Placement `json:",omitempty"`
+	Start  *childStart `json:",omitempty"`
+	// Later, each answered by Done or an Error: Attach a port's device, whose descriptor
+	// comes along, or Detach it; Hosts and Places that have changed; and Report, answered
+	// with the Underlay's status.
+	Attach *PortID `json:",omitempty"`
+	Detach *PortID `json:",omitempty"`
+	Report bool    `json:",omitempty"`
+	// Later as well: Capture a port into the pipe whose descriptor comes along; Stop that.
 	Capture *PortID `json:",omitempty"`
 	Stop    *PortID `json:",omitempty"`
 	// From the child, once: Ready, or an Error.
 	Ready bool   `json:",omitempty"`
 	Error string `json:",omitempty"`
+	// From the child, as an answer.
+	Done     bool             `json:",omitempty"`
+	Underlay *underlay.Status `json:",omitempty"`
 }
 
 type childPort struct {
 	Name   string
 	Node   int     `json:",omitempty"`
 	Origin *Origin `json:",omitempty"`
+	Device bool    `json:",omitempty"` // a descriptor comes along
+}
+
+type childHost struct {
+	Name    string
+	Address netip.AddrPort
 }
 
 // childStart is the part of a Config that is no descriptor.
@@ -56,12 +76,15 @@ type childStart struct {
 	Ordinary   bool
 	Timeline   clock.State
 	Again      bool // another child had the devices before
+	Underlay   *underlay.Config
 }
 
 const (
 	// batchPorts in one message: their descriptors (SCM_MAX_FD is 253) and their
 	// text, of some hundred bytes each, must fit.
-	batchPorts  = 128
+	batchPorts = 128
+	// batchPlaces in one message, of a hundred bytes each at most.
+	batchPlaces = 1024
 	messageSize = 192 << 10
 	// childAnswers bounds the time from a child's start until it carries frames.
 	childAnswers = 30 * time.Second
@@ -167,18 +190,33 @@ func (p *Process) introduce(c *child, again bool) error {
 		var m message
 		var fds []int
 		for i, q := range p.config.Ports[from:min(from+batchPorts, len(p.ports))] {
-			m.Ports = append(m.Ports, childPort{q.Name, q.Node, q.Origin})
-			fds = append(fds, int(p.ports[from+i].fd))
+			fd := int(p.ports[from+i].fd.Load())
+			m.Ports = append(m.Ports, childPort{q.Name, q.Node, q.Origin, fd != noDevice})
+			if fd != noDevice {
+				fds = append(fds, fd)
+			}
 		}
 		if err := c.send(&m, fds...); err != nil {
 			return err
 		}
 	}
-	if err := c.send(&message{Start: &childStart{
+	for _, m := range p.whereabouts() {
+		if err := c.send(m); err != nil {
+			return err
+		}
+	}
+	start := message{Start: &childStart{
 		Workers: p.config.Workers, Seed: p.config.Seed, Memory: p.config.Memory, SuperFrame: p.config.SuperFrame,
 		Ordinary: p.config.Ordinary, Timeline: p.config.Timeline.State(),
-		Again: again,
-	}}); err != nil {
+		Again: again, Underlay: p.config.Underlay,
+	}}
+	var fds []int
+	if p.socket != nil {
+		for _, f := range p.socket.Files() {
+			fds = append(fds, int(f.Fd()))
+		}
+	}
+	if err := c.send(&start, fds...); err != nil {
 		return err
 	}
 	timeout := unix.NsecToTimeval(int64(childAnswers))
@@ -196,6 +234,29 @@ func (p *Process) introduce(c *child, again bool) error {
 	}
 	return nil
 }
+
+// call sends a message that is answered, and gives the answer. One call is made at a
+// time.
+func (c *child) call(m *message, fds ...int) (*message, error) {
+	if err := c.send(m, fds...); err != nil {
+		return nil, err
+	}
+	answer, _, err := receive(c.socket)
+	switch {
+	case err != nil:
+		// Without an answer nobody knows what it has done: the next child is told all.
+		_ = c.process.Kill()
+		return nil, err
+	case answer.Error != "":
+		return nil, &refusedError{answer.Error}
+	}
+	return answer, nil
+}
+
+// refusedError is what a child says that cannot do what it was asked for.
+type refusedError struct{ reason string }
+
+func (e *refusedError) Error() string { return e.reason }
 
 // send a message and descriptors.
 func (c *child) send(m *message, fds ...int) error { return send(c.socket, m, fds...) }

@@ -14,4 +14,5 @@ func (c *Counters) Add(o Counters) {
 	c.DropOverload += o.DropOverload
 	c.Forged += o.Forged
 	c.DropForged += o.DropForged
+	c.DropUnderlay += o.DropUnderlay
 }

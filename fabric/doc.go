@@ -40,6 +40,19 @@
 //	    then whether the frame is lost in the state it is in now. Every port has a
 //	    stream of random numbers (PCG) of its own, from the seed and its PortID.
 //
+// # Ports that come and go, and other hosts
+//
+// A port may have no device at first, or lose it ([Attacher]): frames to it count as
+// DropDevice. Wires and carriers do not depend on devices.
+//
+// A port without a device may live on another host ([Placer]). Then the fabric here
+// decides about frames to it up to their arrival, and sends them over at once (package
+// underlay). The fabric there keeps each until it is due, and delivers it if the wire
+// of the receiving port has the same contact and the sending port as its peer, and
+// does not end before. Frames of another contact than those sent before by the same port
+// drop these; frames that a later one has overtaken are DropUnderlay. What a fabric
+// drops of another host's frames it counts at its own counters of the sending port.
+//
 // # Source addresses
 //
 // With [Port.Origin] the engine looks at where a node's frames say they come

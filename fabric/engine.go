@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"orrery.dev/orrery/clock"
+	"orrery.dev/orrery/fabric/underlay"
 )
 
 // Config of an Engine.
@@ -37,6 +38,17 @@ type Config struct {
 	SuperFrame time.Duration
 	// Ordinary leaves workers at ordinary priority.
 	Ordinary bool
+	// Underlay to other hosts, nil if there are none. Its Now is that of Timeline. Its Conn
+	// is the engine's from a successful New on.
+	Underlay *underlay.Config
+}
+
+// threads that carry frames: the workers, and the one that receives from other hosts.
+func (c *Config) threads() int {
+	if c.Underlay != nil {
+		return c.Workers + 1
+	}
+	return c.Workers
 }
 
 const (
@@ -49,11 +61,16 @@ type Engine struct {
 	timeline   *clock.Timeline
 	ports      []*port
 	workers    []*worker
+	readers    int // of workers: those that ports are dealt out to, which come first
 	ledger     *ledger
+	transport  *underlay.Transport // nil if there are no other hosts
+	host       string              // the name of this one
 	superFrame time.Duration
 	alone      bool // in this process
 	control    control
 	announcer  announcer
+	started    bool          // the workers are running
+	ending     chan struct{} // closed by Close
 	closed     atomic.Bool
 	running    sync.WaitGroup
 
@@ -88,17 +105,16 @@ func (e *Engine) start(ordinary bool) {
 		e.running.Go(func() { w.run(ready, !ordinary) })
 		<-ready
 	}
+	e.started = true
+	if e.transport != nil {
+		e.running.Go(e.ask)
+	}
 }
 
 // check fills in what c leaves out.
 func (c *Config) check() error {
 	if c.Timeline == nil {
 		return errors.New("fabric: Config.Timeline is missing")
-	}
-	for i, p := range c.Ports {
-		if p.Device == nil {
-			return fmt.Errorf("fabric: port %d (%s) has no device", i, p.Name)
-		}
 	}
 	if c.Workers == 0 {
 		c.Workers = max(1, runtime.NumCPU()/2)
@@ -119,9 +135,9 @@ func build(c Config, l *ledger) (*Engine, error) {
 		return nil, err
 	}
 	if l == nil {
-		l = newLedger(len(c.Ports), c.Workers)
+		l = newLedger(len(c.Ports), c.threads())
 	}
-	e := &Engine{timeline: c.Timeline, superFrame: c.SuperFrame, ledger: l}
+	e := &Engine{timeline: c.Timeline, superFrame: c.SuperFrame, ledger: l, readers: c.Workers, ending: make(chan struct{})}
 	e.control.cond.L = &e.control.mu
 	nodes := make(map[int]*transit)
 	for i, p := range c.Ports {
@@ -139,8 +155,8 @@ func build(c Config, l *ledger) (*Engine, error) {
 		}
 		e.ports = append(e.ports, q)
 	}
-	for i := range c.Workers {
-		w, err := newWorker(e, i, c.Memory/c.Workers)
+	for i := range c.threads() {
+		w, err := newWorker(e, i, c.Memory/c.threads())
 		if err != nil {
 			e.abandon()
 			return nil, fmt.Errorf("fabric: worker %d: %w", i, err)
@@ -148,12 +164,41 @@ func build(c Config, l *ledger) (*Engine, error) {
 		e.workers = append(e.workers, w)
 	}
 	for _, p := range e.ports {
-		if err := e.workers[int(p.id)%len(e.workers)].watch(p); err != nil {
+		if fd := p.fd.Load(); fd != noDevice {
+			if err := e.workerOf(p).watch(int(fd), int32(p.id)); err != nil {
+				e.abandon()
+				return nil, fmt.Errorf("fabric: port %d (%s): %w", p.id, p.name, err)
+			}
+		}
+	}
+	if c.Underlay != nil {
+		if err := e.reach(*c.Underlay); err != nil {
 			e.abandon()
-			return nil, fmt.Errorf("fabric: port %d (%s): %w", p.id, p.name, err)
+			return nil, err
 		}
 	}
 	return e, nil
+}
+
+// reach gives the workers their ends of the underlay.
+func (e *Engine) reach(c underlay.Config) error {
+	c.Now = e.timeline.Monotonic
+	t, err := underlay.New(c)
+	if err != nil {
+		return err
+	}
+	for i, w := range e.workers[:e.readers] {
+		w.outbox = t.NewOutbox(i)
+	}
+	w := e.workers[e.readers]
+	w.receiver = &receiver{worker: w, transport: t, sources: make([]*port, len(e.ports))}
+	if fd := t.Descriptor(); fd >= 0 {
+		if err := w.watch(fd, eventUnderlay); err != nil {
+			return fmt.Errorf("fabric: underlay: %w", err)
+		}
+	}
+	e.transport, e.host = t, c.Host
+	return nil
 }
 
 // abandon releases what New made before it failed.
@@ -171,16 +216,9 @@ func (e *Engine) Set(id PortID, wire *Wire) {
 		if int(wire.Peer) < 0 || int(wire.Peer) >= len(e.ports) {
 			panic(fmt.Sprintf("fabric: port %d: no port %d to be wired to", id, wire.Peer))
 		}
-		want := offloadsPlain
-		if allowsSuperFrames(wire, e.superFrame) {
-			want = offloadsSuper
-		}
-		if int32(want) != p.allowed.Load() {
-			p.allowed.Store(int32(want))
-			e.control.change(p)
-		}
 	}
 	p.wire.Store(wire)
+	e.allow(p)
 }
 
 // SetCarriers raises or takes away carriers of ports' devices, in the order
@@ -207,6 +245,7 @@ func (e *Engine) Close() error {
 	}
 	e.done = true
 	e.closed.Store(true)
+	close(e.ending)
 	var errs []error
 	for _, w := range e.workers {
 		errs = append(errs, w.interrupt())
@@ -216,8 +255,11 @@ func (e *Engine) Close() error {
 	for _, p := range e.ports {
 		p.stopCapture()
 		p.mu.Lock()
-		files = append(files, p.file)
-		p.file = nil // from here on nobody asks for an announcement
+		// From here on nobody asks for an announcement. Workers go on until they end.
+		if p.file != nil {
+			files = append(files, p.file)
+			p.file = nil
+		}
 		p.mu.Unlock()
 	}
 	e.announcer.stop()
@@ -228,6 +270,9 @@ func (e *Engine) Close() error {
 	}
 	for _, f := range files {
 		errs = append(errs, f.Close())
+	}
+	if e.transport != nil {
+		errs = append(errs, e.transport.Close())
 	}
 	return errors.Join(errs...)
 }

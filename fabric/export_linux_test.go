@@ -17,16 +17,36 @@ func NewStepper(c Config) (*Stepper, error) {
 	return &Stepper{e}, err
 }
 
-// Step reads what nodes have sent and delivers what is due.
+// Step reads what nodes and other hosts have sent and delivers what is due; other hosts
+// are asked if it is time to.
 func (s *Stepper) Step() {
+	if s.transport == nil {
+		s.Carry()
+		return
+	}
+	s.transport.Poll(s.timeline.Monotonic())
+	s.Carry()
+	s.transport.Poll(s.timeline.Monotonic()) // what came may be worth a question
+}
+
+// Carry is Step without asking other hosts.
+func (s *Stepper) Carry() {
+	now := s.timeline.Monotonic()
 	for _, w := range s.workers {
-		now := w.timeline.Monotonic()
 		for w.due.first() != nil && w.due.first().flight.first().arrival <= now {
 			w.deliver(now)
 		}
 		for n := w.poll(0); n > 0; n = w.poll(0) {
 			for i := range n {
-				w.receive(s.ports[w.events[i].Fd], now)
+				w.serve(w.events[i].Fd, now)
+			}
+		}
+		if w.outbox != nil {
+			w.outbox.Flush()
+		}
+		if w.receiver != nil {
+			for n := 1; n > 0; {
+				n, _ = w.receiver.transport.Receive(w.receiver)
 			}
 		}
 	}
@@ -63,7 +83,7 @@ func (e *Engine) Offloads(id PortID) bool {
 // RaiseCarrier raises the carrier of all ports, which nobody announces.
 func (s *Stepper) RaiseCarrier() error {
 	for _, p := range s.ports {
-		if err := tap.SetCarrier(int(p.fd), true); err != nil {
+		if err := tap.SetCarrier(int(p.fd.Load()), true); err != nil {
 			return err
 		}
 	}
@@ -74,7 +94,12 @@ func (s *Stepper) RaiseCarrier() error {
 func (s *Stepper) CloseStepper() {
 	s.abandon()
 	for _, p := range s.ports {
-		_ = p.file.Close()
+		if p.file != nil {
+			_ = p.file.Close()
+		}
+	}
+	if s.transport != nil {
+		_ = s.transport.Close()
 	}
 }
 
@@ -84,11 +109,13 @@ var (
 	CompleteChecksum  = completeChecksum
 )
 
-// KillChild kills the child with SIGKILL and waits until it is noticed.
+// KillChild kills the child with SIGKILL and waits until it is noticed. If one is being
+// started, that is waited for.
 func (p *Process) KillChild() {
-	p.mu.Lock()
-	c := p.child
-	p.mu.Unlock()
+	c := p.present()
+	for ; c == nil; c = p.present() {
+		time.Sleep(time.Millisecond)
+	}
 	_ = c.process.Kill()
 	<-c.gone
 }

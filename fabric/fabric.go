@@ -64,6 +64,7 @@ type Counters struct {
 	DropInFlight uint64 // the contact ended while the frame was on its way
 	DropDevice   uint64 // the receiving device refused the frame (down, gone, or its buffer full): not asked for by the scenario
 	DropOverload uint64 // the emulator ran out of buffers: not asked for by the scenario
+	DropUnderlay uint64 // the underlay between hosts did not take the frame, or brought it too late to keep order: not asked for by the scenario
 	DropForged   uint64 // the source address was not the node's, and Origin.Drop is set
 	// Forged frames had a source address that is not the node's, dropped or not.
 	Forged uint64

@@ -11,7 +11,8 @@ import (
 // ledger is all that workers count, in one piece of memory without pointers: it
 // may be shared with another process, and outlives the engine that writes it.
 type ledger struct {
-	// ports by PortID; each is written by the worker of the port alone.
+	// ports by PortID; each is written by the worker of the port, and by the receiver for
+	// what comes from other hosts.
 	ports []portAccount
 	// workers by number; each is written by that worker alone.
 	workers []*workerAccount
@@ -24,8 +25,8 @@ type ledger struct {
 type portAccount struct {
 	sentFrames, sentBytes                                                   atomic.Uint64
 	dropNoLink, dropQueue, dropLoss, dropInFlight, dropDevice, dropOverload atomic.Uint64
-	forged, dropForged                                                      atomic.Uint64
-	_                                                                       [6]uint64
+	forged, dropForged, dropUnderlay                                        atomic.Uint64
+	_                                                                       [5]uint64
 }
 
 // workerAccount is what a worker tells of itself.
@@ -88,6 +89,7 @@ func (l *ledger) counters(id PortID) Counters {
 		DropOverload: p.dropOverload.Load(),
 		Forged:       p.forged.Load(),
 		DropForged:   p.dropForged.Load(),
+		DropUnderlay: p.dropUnderlay.Load(),
 	}
 	for _, d := range l.delivered {
 		c.ReceivedFrames += d[id].frames.Load()

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"orrery.dev/orrery/clock"
+	"orrery.dev/orrery/fabric/underlay"
 )
 
 // Main carries frames, if this process was started for that by NewProcess, and does
@@ -43,11 +44,12 @@ func serve() error {
 	debug.SetGCPercent(400)
 	runtime.GOMAXPROCS(1)
 
-	c, start, err := greeted()
+	g, err := greeted()
 	if err != nil {
 		return err
 	}
-	e, s, err := inherit(c, start)
+	c := g.config
+	e, s, err := inherit(g)
 	if err != nil {
 		return errors.Join(err, send(childSocket, &message{Error: err.Error()}))
 	}
@@ -64,49 +66,87 @@ func serve() error {
 	return listen(e)
 }
 
+// greeting is what a child is told at first.
+type greeting struct {
+	config Config
+	hosts  []childHost
+	places []Placement
+	again  bool
+}
+
 // greeted takes what introduce sends.
-func greeted() (c Config, start *childStart, err error) {
-	for start == nil {
+func greeted() (g greeting, err error) {
+	c := &g.config
+	for {
 		m, fds, err := receive(childSocket)
 		if err != nil {
-			return c, nil, err
+			return g, err
 		}
-		if len(fds) != len(m.Ports) {
-			return c, nil, fmt.Errorf("%d descriptors for %d ports", len(fds), len(m.Ports))
-		}
-		for i, p := range m.Ports {
-			// While a file is blocking NewFile leaves it out of the runtime's poller.
-			if err := unix.SetNonblock(fds[i], false); err != nil {
-				return c, nil, err
+		for _, p := range m.Ports {
+			q := Port{Name: p.Name, Node: p.Node, Origin: p.Origin}
+			if p.Device {
+				if len(fds) == 0 {
+					return g, errors.New("there are more ports than descriptors")
+				}
+				if q.Device, err = deviceFile(fds[0], p.Name); err != nil {
+					return g, err
+				}
+				fds = fds[1:]
 			}
-			f := os.NewFile(uintptr(fds[i]), p.Name)
-			if err := unix.SetNonblock(fds[i], true); err != nil {
-				return c, nil, err
-			}
-			c.Ports = append(c.Ports, Port{Name: p.Name, Device: f, Node: p.Node, Origin: p.Origin})
+			c.Ports = append(c.Ports, q)
 		}
-		start = m.Start
+		g.hosts = append(g.hosts, m.Hosts...)
+		g.places = append(g.places, m.Places...)
+		start := m.Start
+		if start == nil {
+			continue
+		}
+		c.Workers, c.Seed, c.Memory, c.SuperFrame = start.Workers, start.Seed, start.Memory, start.SuperFrame
+		c.Ordinary = start.Ordinary
+		c.Timeline = clock.New(clock.Host{}, 0, 1)
+		c.Timeline.Follow(start.Timeline)
+		g.again = start.Again
+		if c.Underlay = start.Underlay; c.Underlay != nil {
+			c.Underlay.Conn, err = underlay.NewSocket(fds)
+		}
+		return g, err
 	}
-	c.Workers, c.Seed, c.Memory, c.SuperFrame = start.Workers, start.Seed, start.Memory, start.SuperFrame
-	c.Ordinary = start.Ordinary
-	c.Timeline = clock.New(clock.Host{}, 0, 1)
-	c.Timeline.Follow(start.Timeline)
-	return c, start, nil
+}
+
+// deviceFile makes a file of a descriptor that has come from the emulator.
+func deviceFile(fd int, name string) (*os.File, error) {
+	// While a file is blocking NewFile leaves it out of the runtime's poller.
+	if err := unix.SetNonblock(fd, false); err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	return f, unix.SetNonblock(fd, true)
 }
 
 // inherit builds the engine over the shared memory.
-func inherit(c Config, start *childStart) (*Engine, stream, error) {
-	size := streamSize + ledgerSize(len(c.Ports), start.Workers)
+func inherit(g greeting) (*Engine, stream, error) {
+	c := g.config
+	size := streamSize + ledgerSize(len(c.Ports), c.threads())
 	memory, err := unix.Mmap(childMemory, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, stream{}, fmt.Errorf("map shared memory: %w", err)
 	}
-	e, err := build(c, mapLedger(memory[streamSize:], len(c.Ports), start.Workers))
+	e, err := build(c, mapLedger(memory[streamSize:], len(c.Ports), c.threads()))
 	if err != nil {
 		return nil, stream{}, err
 	}
 	e.alone = true
-	if start.Again {
+	for _, h := range g.hosts {
+		if err := e.SetHost(h.Name, h.Address); err != nil {
+			return nil, stream{}, err
+		}
+	}
+	if len(g.places) > 0 {
+		if err := e.Place(g.places...); err != nil {
+			return nil, stream{}, err
+		}
+	}
+	if g.again {
 		for _, p := range e.ports {
 			p.allowed.Store(int32(offloadsUnknown))
 			p.told = offloadsUnknown
@@ -148,8 +188,40 @@ func obey(e *Engine, tl *clock.Timeline, s stream) error {
 	}
 }
 
-// listen starts and stops captures until the emulator is gone, and gives their
-// readers a moment then.
+// obeyed does what a message asks for that is answered, and gives the answer.
+func obeyed(e *Engine, m *message, fds []int) *message {
+	answer := &message{Done: true}
+	var err error
+	switch {
+	case m.Attach != nil && len(fds) == 1 && int(*m.Attach) < len(e.ports):
+		var f *os.File
+		if f, err = deviceFile(fds[0], e.ports[*m.Attach].name); err == nil {
+			if err = e.Attach(*m.Attach, f); err != nil {
+				_ = f.Close()
+			}
+		}
+	case m.Detach != nil && int(*m.Detach) < len(e.ports):
+		err = e.Detach(*m.Detach)
+	case len(m.Hosts) > 0:
+		for _, h := range m.Hosts {
+			err = errors.Join(err, e.SetHost(h.Name, h.Address))
+		}
+	case len(m.Places) > 0:
+		err = e.Place(m.Places...)
+	case m.Report:
+		s := e.Underlay()
+		answer.Underlay = &s
+	default:
+		return nil
+	}
+	if err != nil {
+		answer.Error = err.Error()
+	}
+	return answer
+}
+
+// listen does what the emulator asks for until that is gone, and gives the readers of
+// captures a moment then.
 func listen(e *Engine) error {
 	stops := make(map[PortID]func())
 	var copying sync.WaitGroup
@@ -167,6 +239,12 @@ func listen(e *Engine) error {
 			case <-time.After(childEnds / 5):
 			}
 			return err
+		}
+		if answer := obeyed(e, m, fds); answer != nil {
+			if err := send(childSocket, answer); err != nil {
+				fmt.Fprintln(os.Stderr, "orrery: the process that carries frames: "+err.Error())
+			}
+			continue
 		}
 		switch {
 		case m.Capture != nil && len(fds) == 1 && int(*m.Capture) < len(e.ports):

@@ -55,15 +55,29 @@ func newNamespace(tb testing.TB) *namespace {
 // do runs f on a thread in the namespace.
 func (n *namespace) do(f func() error) {
 	n.tb.Helper()
-	err := thread.Do(func() error {
-		if err := netns.Set(n.ns); err != nil {
+	if err := enter(n.ns, f); err != nil {
+		n.tb.Fatal(err)
+	}
+}
+
+// enter runs f on a thread in a namespace.
+func enter(ns netns.NsHandle, f func() error) error {
+	return thread.Do(func() error {
+		if err := netns.Set(ns); err != nil {
 			return err
 		}
 		return f()
 	})
+}
+
+// file of the namespace, to be handed to another process.
+func (n *namespace) file() *os.File {
+	n.tb.Helper()
+	fd, err := unix.FcntlInt(uintptr(n.ns), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		n.tb.Fatal(err)
 	}
+	return os.NewFile(uintptr(fd), "namespace")
 }
 
 // port makes a TAP with up's settings.

@@ -154,7 +154,7 @@ func (p *port) setOffloads(want offloads) error {
 	if want == offloadsSuper {
 		flags = tap.OffloadAll
 	}
-	if _, err := tap.SetOffload(int(p.fd), flags); err != nil {
+	if _, err := tap.SetOffload(int(p.fd.Load()), flags); err != nil {
 		return err
 	}
 	p.told = want

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/fabric/underlay"
 )
 
 // Port is a device that the engine is to carry frames for.
@@ -16,7 +18,7 @@ type Port struct {
 	Name string
 	// Device is a TAP as package tap makes it, or a socket that keeps message
 	// boundaries (SOCK_SEQPACKET): each message is a virtio_net_hdr and a frame.
-	// It must be non-blocking.
+	// It must be non-blocking. Nil if the port has none yet: it is given one by Attach.
 	Device *os.File
 	// Node is the same for all ports of a node, and above 0. Packets that pass
 	// through the node are then spared the lateness of their delivery to it; 0
@@ -30,14 +32,14 @@ type Port struct {
 // worker.
 type port struct {
 	id    PortID
-	fd    int32
-	tap   bool // and not a socket
 	node  *transit
 	guard *guard // nil: whatever the node sends
 	name  string
 
+	fd      atomic.Int32 // of the device, noDevice if the port has none
 	wire    atomic.Pointer[Wire]
 	capture atomic.Pointer[capture]
+	host    atomic.Pointer[underlay.Peer] // where the port lives if it has no device here; nil if unknown
 
 	_ [64]byte // what Set writes is not on the worker's lines
 
@@ -45,14 +47,16 @@ type port struct {
 	account *portAccount
 	dir     direction
 	flight  ring
-	place   int // in the worker's queue, -1 if nothing is under way
-	dead    bool
+	place   int       // in the worker's queue, -1 if nothing is under way
+	remote  *arriving // nil for what leaves a port of this host
 
 	_ [64]byte
 
 	mu      sync.Mutex // guards what follows
-	file    *os.File
-	carrier carrier
+	file    *os.File   // nil if the port has no device
+	tap     bool       // the device is a TAP and not a socket
+	carrier carrier    // of the device, as far as it was set
+	wanted  carrier    // what was asked for last
 	// allowed is what the present wire allows; told is what the device was told
 	// last.
 	allowed atomic.Int32
@@ -76,11 +80,33 @@ const (
 	carrierUp
 )
 
+// noDevice is in the place of a descriptor.
+const noDevice = -1
+
 func newPort(id PortID, p Port, seed uint64) *port {
-	fd := p.Device.Fd()
-	q := &port{id: id, fd: int32(fd), file: p.Device, name: p.Name, place: -1}
-	_, err := unix.IoctlGetInt(int(fd), unix.TUNGETVNETHDRSZ)
-	q.tap = err == nil
+	q := &port{id: id, name: p.Name, place: -1}
+	q.fd.Store(noDevice)
+	if p.Device != nil {
+		q.take(p.Device)
+	}
 	q.dir.rng.Seed(seed, uint64(id))
 	return q
+}
+
+// take makes file the port's device. It is called with p.mu held, or before anybody
+// else knows the port.
+func (p *port) take(file *os.File) {
+	fd := file.Fd()
+	_, err := unix.IoctlGetInt(int(fd), unix.TUNGETVNETHDRSZ)
+	p.file, p.tap, p.carrier = file, err == nil, carrierUnknown
+	p.fd.Store(int32(fd))
+}
+
+// elsewhere is the host that the port lives on, or nil if it has a device here, or
+// nobody has said where it lives.
+func (p *port) elsewhere() *underlay.Peer {
+	if p.fd.Load() != noDevice {
+		return nil
+	}
+	return p.host.Load()
 }

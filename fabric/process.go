@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"runtime"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/fabric/underlay"
 )
 
 // Process is a Fabric whose Engine runs in a process of its own, the child: what
@@ -22,8 +25,8 @@ import (
 // SetCarriers waits until those that were set before it stand. Counters come back
 // through shared memory as well. The carriers of devices are set from here.
 //
-// If the child dies it is started again with the devices, the wires, and the
-// counters so far. Frames that were under way are lost, and counted nowhere; loss
+// If the child dies it is started again with the devices, the wires, what was said of
+// other hosts, and the counters so far. Frames that were under way are lost, and counted nowhere; loss
 // models begin anew. Trouble tells of it.
 type Process struct {
 	config    Config
@@ -32,10 +35,18 @@ type Process struct {
 	shared    *os.File
 	stream    stream
 	ledger    *ledger
+	socket    *underlay.Socket // nil if there are no other hosts
 	closing   chan struct{}
 	running   sync.WaitGroup
 
-	mu       sync.Mutex // guards the rest
+	// changes guards devices, hosts and places, and calls of the child. It is held while
+	// a child is started, so that the next one has what the one before was given.
+	changes sync.Mutex
+	hosts   map[string]netip.AddrPort
+	places  map[PortID]string
+	status  underlay.Status // as reported last
+
+	mu       sync.Mutex // guards the rest; taken after changes if both are
 	wires    []*Wire
 	child    *child // nil while there is none
 	words    []uint64
@@ -56,6 +67,13 @@ func NewProcess(c Config) (*Process, error) {
 	p := &Process{
 		config: c, closing: make(chan struct{}),
 		wires: make([]*Wire, len(c.Ports)), captured: make(map[PortID]bool),
+		hosts: make(map[string]netip.AddrPort), places: make(map[PortID]string),
+	}
+	if c.Underlay != nil {
+		var ok bool
+		if p.socket, ok = c.Underlay.Conn.(*underlay.Socket); !ok {
+			return nil, fmt.Errorf("fabric: an underlay of type %T cannot be handed to another process; give an underlay.Socket", c.Underlay.Conn)
+		}
 	}
 	for i, q := range c.Ports {
 		p.ports = append(p.ports, newPort(PortID(i), q, c.Seed))
@@ -69,7 +87,7 @@ func NewProcess(c Config) (*Process, error) {
 		return nil, err
 	}
 	p.announcer.start(&p.running)
-	p.attach(first)
+	p.adopt(first)
 	p.running.Go(func() { p.supervise(first) })
 	p.running.Go(p.followTimeline)
 	return p, nil
@@ -84,7 +102,7 @@ func (p *Process) share() error {
 	}
 	p.shared = os.NewFile(uintptr(fd), childName)
 	var memory []byte
-	size := streamSize + ledgerSize(len(p.ports), p.config.Workers)
+	size := streamSize + ledgerSize(len(p.ports), p.config.threads())
 	if err = unix.Ftruncate(fd, int64(size)); err == nil {
 		memory, err = unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	}
@@ -93,15 +111,15 @@ func (p *Process) share() error {
 		return fmt.Errorf("fabric: %d bytes of shared memory: %w", size, err)
 	}
 	p.stream = mapStream(memory)
-	p.ledger = mapLedger(memory[streamSize:], len(p.ports), p.config.Workers)
+	p.ledger = mapLedger(memory[streamSize:], len(p.ports), p.config.threads())
 	// Counters are read after Close, too.
 	runtime.AddCleanup(p, func(m []byte) { _ = unix.Munmap(m) }, memory)
 	return nil
 }
 
-// attach hands all that it must know to c, and from then on what changes. It returns
-// false if the fabric was closed meanwhile.
-func (p *Process) attach(c *child) bool {
+// adopt hands all wires to c, and from then on what changes. It returns false if the
+// fabric was closed meanwhile.
+func (p *Process) adopt(c *child) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -134,17 +152,25 @@ func (p *Process) supervise(c *child) {
 		case <-c.gone:
 		}
 		ended, reason := time.Now(), c.reason
-		_ = c.close()
 		p.mu.Lock()
 		p.child = nil
 		p.restarts++
 		p.trouble = fmt.Sprintf("the process that carries frames ended (%v) and is being started again", reason)
 		p.mu.Unlock()
+		p.changes.Lock() // nobody waits for its answer any more
+		_ = c.close()
+		p.changes.Unlock()
+		adopted := false
 		for c = nil; c == nil; {
+			p.changes.Lock()
 			p.stream.reset()
 			next, err := p.spawn(true)
 			if err == nil {
 				c = next
+				adopted = p.adopt(c)
+			}
+			p.changes.Unlock()
+			if err == nil {
 				break
 			}
 			p.mu.Lock()
@@ -156,7 +182,7 @@ func (p *Process) supervise(c *child) {
 			case <-time.After(time.Second):
 			}
 		}
-		if !p.attach(c) {
+		if !adopted {
 			_ = c.end()
 			return
 		}
@@ -300,19 +326,27 @@ func (p *Process) Close() error {
 	p.child = nil
 	p.mu.Unlock()
 	close(p.closing)
+	p.changes.Lock()
 	var errs []error
+	var files []*os.File
 	for _, q := range p.ports {
 		q.mu.Lock()
-		q.file = nil // from here on nobody asks for an announcement
+		if file := q.release(); file != nil { // from here on nobody asks for an announcement
+			files = append(files, file)
+		}
 		q.mu.Unlock()
 	}
+	p.changes.Unlock()
 	p.announcer.stop()
 	p.running.Wait()
 	if c != nil {
 		errs = append(errs, c.end())
 	}
-	for _, q := range p.config.Ports {
-		errs = append(errs, q.Device.Close())
+	for _, f := range files {
+		errs = append(errs, f.Close())
+	}
+	if p.socket != nil {
+		errs = append(errs, p.socket.Close())
 	}
 	return errors.Join(append(errs, p.shared.Close())...)
 }

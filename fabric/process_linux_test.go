@@ -21,6 +21,9 @@ import (
 
 func TestMain(m *testing.M) {
 	fabric.Main()
+	if os.Getenv(agentVariable) != "" {
+		agent()
+	}
 	os.Exit(m.Run())
 }
 

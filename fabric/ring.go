@@ -8,6 +8,8 @@ type frame struct {
 	buf     int32  // small buffer, or large one if it is longer than that
 	size    int32  // bytes with the virtio_net_hdr
 	peer    PortID // where it goes
+	order   uint32 // of a frame from another host: its place among those of its port
+	contact uint64 // of such a frame
 }
 
 // ring is a first-in first-out queue of frames that grows as needed and keeps
@@ -21,7 +23,10 @@ type ring struct {
 func (r *ring) len() int { return int(r.n) }
 
 // first frame; the ring must not be empty.
-func (r *ring) first() *frame { return &r.buf[r.head&uint32(len(r.buf)-1)] }
+func (r *ring) first() *frame { return r.at(0) }
+
+// at is the frame that i others precede.
+func (r *ring) at(i int) *frame { return &r.buf[(r.head+uint32(i))&uint32(len(r.buf)-1)] }
 
 func (r *ring) push(f frame) {
 	if int(r.n) == len(r.buf) {
@@ -29,6 +34,15 @@ func (r *ring) push(f frame) {
 	}
 	r.buf[(r.head+r.n)&uint32(len(r.buf)-1)] = f
 	r.n++
+}
+
+// insert puts f where i others precede it.
+func (r *ring) insert(i int, f frame) {
+	r.push(f)
+	for j := r.len() - 1; j > i; j-- {
+		*r.at(j) = *r.at(j - 1)
+	}
+	*r.at(i) = f
 }
 
 func (r *ring) drop() {

@@ -5,12 +5,14 @@ package fabric
 import (
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"orrery.dev/orrery/clock"
+	"orrery.dev/orrery/fabric/underlay"
 	"orrery.dev/orrery/tap"
 )
 
@@ -49,7 +51,17 @@ type worker struct {
 
 	account   *workerAccount
 	delivered []delivered // by peer
+
+	turn     atomic.Uint64    // turns begun: what was taken away before is not used in the next
+	outbox   *underlay.Outbox // nil if there are no other hosts
+	receiver *receiver        // nil but for the one that has the underlay's receiving end
 }
+
+// Events of a worker that are no port's.
+const (
+	eventWake     = -1
+	eventUnderlay = -2
+)
 
 func newWorker(e *Engine, number, memory int) (*worker, error) {
 	w := &worker{
@@ -71,7 +83,7 @@ func newWorker(e *Engine, number, memory int) (*worker, error) {
 		_ = w.close()
 		return nil, err
 	}
-	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: -1}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: eventWake}
 	if err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, w.wake, &ev); err != nil {
 		_ = w.close()
 		return nil, fmt.Errorf("epoll_ctl: %w", err)
@@ -87,16 +99,18 @@ func newWorker(e *Engine, number, memory int) (*worker, error) {
 	return w, nil
 }
 
-// watch makes p one of the worker's ports. It is called before run.
-func (w *worker) watch(p *port) error {
-	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(p.id)}
-	if err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, int(p.fd), &ev); err != nil {
+// watch makes the worker read from a descriptor: event is the port whose device it is,
+// or another event.
+func (w *worker) watch(fd int, event int32) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: event}
+	if err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
 		return fmt.Errorf("epoll_ctl: %w", err)
 	}
 	return nil
 }
 
-// interrupt wakes the worker so that it sees that the engine is closed.
+// interrupt wakes the worker so that it sees that the engine is closed, or begins
+// another turn.
 func (w *worker) interrupt() error {
 	_, err := unix.Write(w.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	return err
@@ -125,30 +139,47 @@ func (w *worker) run(ready chan<- struct{}, realTime bool) {
 	w.ahead = ahead{lead: leadStart, credit: creditMax, at: w.idle}
 	for !w.engine.closed.Load() {
 		n := w.wait()
+		w.turn.Add(1)
 		now := w.timeline.Monotonic()
 		w.account.alive.Store(now)
 		now = w.deliver(now)
 		for i := range n {
-			if id := w.events[i].Fd; id >= 0 {
-				now = w.receive(w.engine.ports[id], now)
-			}
+			now = w.serve(w.events[i].Fd, now)
 		}
+		if w.outbox != nil {
+			w.outbox.Flush()
+		}
+	}
+}
+
+// serve does what an event asks for.
+func (w *worker) serve(event int32, now int64) int64 {
+	switch event {
+	case eventWake:
+		var count [8]byte
+		_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(w.wake), uintptr(unsafe.Pointer(&count)), 8)
+		return now
+	case eventUnderlay:
+		return w.arrivals(now)
+	default:
+		return w.receive(w.engine.ports[event], now)
 	}
 }
 
 // receive reads what p's node has sent, at most burst frames.
 func (w *worker) receive(p *port, now int64) int64 {
-	if p.dead {
+	fd := p.fd.Load()
+	if fd == noDevice {
 		return now
 	}
 	var frames, bytes uint64
 	for range burst {
 		into := w.large.at(w.landing)
-		size, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(p.fd), uintptr(unsafe.Pointer(&into[0])), largeSize)
+		size, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&into[0])), largeSize)
 		now = w.timeline.Monotonic()
 		if errno != 0 || size == 0 {
 			if errno != unix.EAGAIN && errno != unix.EINTR {
-				w.bury(p)
+				w.bury(fd)
 			}
 			break
 		}
@@ -169,10 +200,9 @@ func (w *worker) receive(p *port, now int64) int64 {
 	return now
 }
 
-// bury forgets a port whose device has gone: its namespace was destroyed.
-func (w *worker) bury(p *port) {
-	p.dead = true
-	_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, int(p.fd), nil)
+// bury forgets a device that has gone: its namespace was destroyed.
+func (w *worker) bury(fd int32) {
+	_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, int(fd), nil)
 }
 
 // carry takes the frame in the landing buffer, which was just read from p.
@@ -216,6 +246,10 @@ func (w *worker) carry(p *port, now int64, data []byte) {
 		return
 	case dropLoss:
 		p.account.dropLoss.Add(1)
+		return
+	}
+	if host := w.engine.ports[wire.Peer].elsewhere(); host != nil {
+		w.transmit(p, host, wire, data, arrival, now)
 		return
 	}
 	if arrival <= now && p.flight.len() == 0 {
@@ -269,7 +303,7 @@ func (w *worker) deliver(now int64) int64 {
 		if f.arrival > now {
 			return now
 		}
-		if wire := p.wire.Load(); p.dir.covers(w.timeline, wire, f.arrival) {
+		if w.covered(p, f) {
 			now = w.hand(p, f.peer, w.data(f), f.arrival, now)
 		} else {
 			p.account.dropInFlight.Add(1)
@@ -278,6 +312,14 @@ func (w *worker) deliver(now int64) int64 {
 		w.due.fix(p)
 	}
 	return now
+}
+
+// covered tells whether the contact of p's first frame under way covers its flight.
+func (w *worker) covered(p *port, f *frame) bool {
+	if p.remote != nil {
+		return w.coveredHere(p, f)
+	}
+	return p.dir.covers(w.timeline, p.wire.Load(), f.arrival)
 }
 
 // lose drops all that is under way from p.
@@ -306,7 +348,12 @@ func (w *worker) release(p *port) {
 // hand writes a frame of p to its peer's device, and gives the time then.
 func (w *worker) hand(p *port, to PortID, data []byte, arrival, now int64) int64 {
 	peer := w.engine.ports[to]
-	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(peer.fd), uintptr(unsafe.Pointer(&data[0])), uintptr(len(data)))
+	fd := peer.fd.Load()
+	if fd == noDevice {
+		p.account.dropDevice.Add(1)
+		return now
+	}
+	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&data[0])), uintptr(len(data)))
 	if errno != 0 || n != uintptr(len(data)) {
 		p.account.dropDevice.Add(1)
 		return w.timeline.Monotonic()

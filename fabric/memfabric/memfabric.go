@@ -3,15 +3,19 @@
 //
 // It is the double for tests of whatever drives a fabric, and, written without
 // a thought of speed, the reference that the real engine is compared with.
+//
+// Fabrics of several hosts are joined by Join, over a network of package underlaytest.
 package memfabric
 
 import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"time"
 
 	"orrery.dev/orrery/clock"
 	"orrery.dev/orrery/fabric"
+	"orrery.dev/orrery/fabric/underlay"
 )
 
 // Delivery is a frame that a node received.
@@ -26,25 +30,42 @@ type Delivery struct {
 type Fabric struct {
 	timeline *clock.Timeline
 
-	mu       sync.Mutex // guards the rest
-	ports    []port
-	lateness fabric.Histogram
+	mu        sync.Mutex // guards the rest
+	ports     []port
+	lateness  fabric.Histogram
+	transport *underlay.Transport // nil if there are no other hosts
+	outbox    *underlay.Outbox
+	host      string
 }
 
-var _ fabric.Fabric = (*Fabric)(nil)
+var (
+	_ fabric.Fabric           = (*Fabric)(nil)
+	_ fabric.Attacher         = (*Fabric)(nil)
+	_ fabric.Placer           = (*Fabric)(nil)
+	_ fabric.UnderlayStatuser = (*Fabric)(nil)
+)
 
 type port struct {
 	wire     *fabric.Wire
 	carrier  bool
+	detached bool
+	host     *underlay.Peer // where it lives if it is detached; nil if nobody knows
 	counters fabric.Counters
 	received []Delivery
 
 	// What leaves the port.
 	contact *uint64 // of the last frame
 	sent    []transmission
+	last    int64 // arrival of the last frame
 	flight  []flying
 	rng     *rand.PCG
 	bad     bool
+
+	// What has left it on another host.
+	stream        *underlay.Stream
+	newest, gone  int64  // orders: the highest, and that of the last one delivered or dropped
+	remoteContact uint64 // of the frame with the highest order
+	arriving      []flying
 }
 
 type transmission struct {
@@ -56,6 +77,11 @@ type flying struct {
 	arrival int64
 	peer    fabric.PortID
 	frame   []byte
+
+	// Of those from another host:
+	order   int64
+	contact uint64
+	came    int64 // instant
 }
 
 // New makes a fabric of ports 0 … ports-1 whose time is timeline's.
@@ -105,6 +131,9 @@ func (f *Fabric) Send(id fabric.PortID, frame []byte) {
 	defer f.mu.Unlock()
 	f.run()
 	p := &f.ports[id]
+	if p.detached {
+		return // there is nothing to send it with
+	}
 	p.counters.SentFrames++
 	p.counters.SentBytes += uint64(len(frame))
 	now := f.timeline.Monotonic()
@@ -115,7 +144,7 @@ func (f *Fabric) Send(id fabric.PortID, frame []byte) {
 	}
 	if p.contact != nil && *p.contact != w.Contact {
 		p.counters.DropInFlight += uint64(len(p.flight))
-		p.flight, p.sent, p.bad = nil, nil, false
+		p.flight, p.sent, p.bad, p.last = nil, nil, false, 0
 	}
 	p.contact = &w.Contact
 	if t := f.timeline.At(now); t < w.Start || t > w.End {
@@ -143,10 +172,13 @@ func (f *Fabric) Send(id fabric.PortID, frame []byte) {
 		return
 	}
 	arrival := departure + max(0, int64(w.Delay.At(f.timeline.At(departure))*1e9))
-	for _, g := range p.flight {
-		arrival = max(arrival, g.arrival)
+	arrival = max(arrival, p.last)
+	p.last = arrival
+	if to := &f.ports[w.Peer]; to.detached && to.host != nil {
+		f.transmit(id, to.host, w, frame, arrival)
+		return
 	}
-	p.flight = append(p.flight, flying{arrival, w.Peer, slices.Clone(frame)})
+	p.flight = append(p.flight, flying{arrival: arrival, peer: w.Peer, frame: slices.Clone(frame)})
 	f.run()
 }
 
@@ -174,31 +206,52 @@ func (f *Fabric) Run() {
 	f.run()
 }
 
+// run is called with f.mu held. What is due comes before what has come in.
 func (f *Fabric) run() {
+	f.deliver()
+	f.listen()
+}
+
+func (f *Fabric) deliver() {
 	now := f.timeline.Monotonic()
 	for {
 		var next *port
+		var flight *[]flying
 		for i := range f.ports {
 			p := &f.ports[i]
-			if len(p.flight) > 0 && (next == nil || p.flight[0].arrival < next.flight[0].arrival) {
-				next = p
+			for _, fl := range []*[]flying{&p.flight, &p.arriving} {
+				if len(*fl) > 0 && (next == nil || (*fl)[0].arrival < (*flight)[0].arrival) {
+					next, flight = p, fl
+				}
 			}
 		}
-		if next == nil || next.flight[0].arrival > now {
+		if next == nil || (*flight)[0].arrival > now {
 			return
 		}
-		g := next.flight[0]
-		next.flight = next.flight[1:]
-		w := next.wire
-		if w == nil || w.Contact != *next.contact || f.timeline.At(g.arrival) > w.End {
-			next.counters.DropInFlight++
-			continue
+		g := (*flight)[0]
+		*flight = (*flight)[1:]
+		var covered bool
+		if flight == &next.arriving {
+			next.gone = g.order
+			w := f.ports[g.peer].wire
+			covered = w != nil && w.Contact == g.contact && w.Peer == f.id(next) && f.timeline.At(g.arrival) <= w.End
+		} else {
+			w := next.wire
+			covered = w != nil && w.Contact == *next.contact && f.timeline.At(g.arrival) <= w.End
 		}
 		to := &f.ports[g.peer]
-		to.counters.ReceivedFrames++
-		to.counters.ReceivedBytes += uint64(len(g.frame))
-		to.received = append(to.received, Delivery{f.id(next), g.arrival, g.frame})
-		f.lateness.Record(0)
+		switch {
+		case !covered:
+			next.counters.DropInFlight++
+		case to.detached:
+			next.counters.DropDevice++
+		default:
+			to.counters.ReceivedFrames++
+			to.counters.ReceivedBytes += uint64(len(g.frame))
+			at := max(g.arrival, g.came)
+			to.received = append(to.received, Delivery{f.id(next), at, g.frame})
+			f.lateness.Record(time.Duration(at - g.arrival))
+		}
 	}
 }
 
@@ -217,8 +270,10 @@ func (f *Fabric) Next() (at int64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.ports {
-		if fl := f.ports[i].flight; len(fl) > 0 && (!ok || fl[0].arrival < at) {
-			at, ok = fl[0].arrival, true
+		for _, fl := range [][]flying{f.ports[i].flight, f.ports[i].arriving} {
+			if len(fl) > 0 && (!ok || fl[0].arrival < at) {
+				at, ok = fl[0].arrival, true
+			}
 		}
 	}
 	return at, ok
@@ -242,7 +297,7 @@ func (f *Fabric) Counters(id fabric.PortID) fabric.Counters {
 	return f.ports[id].counters
 }
 
-// Fidelity is perfect: every delivery is at its instant.
+// Fidelity is perfect, but for frames that an underlay has brought after they were due.
 func (f *Fabric) Fidelity() fabric.Fidelity {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -256,7 +311,12 @@ func (f *Fabric) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.ports {
-		f.ports[i].wire, f.ports[i].flight = nil, nil
+		f.ports[i].wire, f.ports[i].flight, f.ports[i].arriving = nil, nil, nil
+	}
+	if f.transport != nil {
+		t := f.transport
+		f.transport = nil
+		return t.Close()
 	}
 	return nil
 }

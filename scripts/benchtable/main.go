@@ -55,6 +55,8 @@ type comparison struct {
 var comparisons = []comparison{
 	{"frames per second, fabric with one worker over bare veth", "Frames/*/*/workers=1", "Frames/*/*/veth", "frames/s"},
 	{"frames per second, fabric with two workers over bare veth", "Frames/*/*/workers=2", "Frames/*/*/veth", "frames/s"},
+	{"frames per second between two hosts over an underlay, over those on one host", "Hosts/*/hosts=2/mtu=1500", "Hosts/*/hosts=1", "frames/s"},
+	{"lateness (p99) between two hosts over that on one", "HostsDelay/hosts=2", "HostsDelay/hosts=1", "p99-µs"},
 	{"datagrams from program to program, fabric over bare veth", "UDP/fabric", "UDP/veth", "datagrams/s"},
 	{"TCP over one hop, fabric over bare veth", "TCP/fabric", "TCP/veth", "Gbit/s"},
 	{"frames per second and thread, the fabric's steps over bare system calls", "Relay/*/delay=0s", "Relay/*/bare", "frames/s"},
