@@ -8,6 +8,7 @@ package clock
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,12 @@ type Source interface {
 	Monotonic() int64
 	// After sends once when d has passed. Stop releases it early.
 	After(d time.Duration) (fired <-chan struct{}, stop func())
+}
+
+// Eager is the further ability of a Source that passes by itself to tell by how much
+// its timers are late as a rule.
+type Eager interface {
+	Lead() time.Duration
 }
 
 // mapping is immutable: scenario = scn0 + (mono - mono0)·speed.
@@ -70,7 +77,10 @@ func (t *Timeline) Until(s time.Duration) (d time.Duration, ok bool) {
 	left := s - m.at(t.src.Monotonic())
 	switch {
 	case m.speed > 0:
-		return time.Duration(float64(left) / m.speed), true
+		if host := float64(left) / m.speed; host < math.MaxInt64 {
+			return time.Duration(host), true
+		}
+		return math.MaxInt64, true
 	case left <= 0:
 		return left, true
 	default:
@@ -149,6 +159,39 @@ func (t *Timeline) WaitUntil(ctx context.Context, s time.Duration) error {
 			return ctx.Err()
 		}
 		stop()
+	}
+}
+
+// Meet is WaitUntil for who must not be late: where timers of the host fire late, it
+// sleeps less and looks at the clock for the rest, keeping its processor busy.
+func (t *Timeline) Meet(ctx context.Context, s time.Duration) error {
+	eager, ok := t.src.(Eager)
+	if !ok {
+		return t.WaitUntil(ctx, s)
+	}
+	lead := eager.Lead()
+	for {
+		early := time.Duration(float64(lead) * t.Speed())
+		if err := t.WaitUntil(ctx, s-early); err != nil {
+			return err
+		}
+		changed := t.Changed() // before Until, so that no change is missed
+		left, runs := t.Until(s)
+		for ; runs && left > 0 && left <= 2*lead; left, runs = t.Until(s) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+		switch {
+		case !runs:
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case left <= 0:
+			return nil
+		}
 	}
 }
 

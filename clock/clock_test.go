@@ -2,6 +2,7 @@ package clock
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -144,4 +145,70 @@ func TestTimelineFollowsAnother(t *testing.T) {
 	same("a change of speed")
 	tl.Pause()
 	same("pause")
+}
+
+// eager is a manual source whose time passes by a little whenever it is looked at.
+type eager struct{ Manual }
+
+func (*eager) Lead() time.Duration { return 2 * time.Millisecond }
+
+func (e *eager) Monotonic() int64 {
+	e.Advance(10 * time.Microsecond)
+	return e.Manual.Monotonic()
+}
+
+func TestMeet(t *testing.T) {
+	for _, speed := range []float64{0.1, 1, 20} {
+		src := new(eager)
+		tl := New(src, 0, speed)
+		const at = time.Second
+		met := make(chan error, 1)
+		go func() { met <- tl.Meet(t.Context(), at) }()
+		select {
+		case err := <-met:
+			t.Fatalf("met while time stands still: %v", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+		tl.Resume()
+		for tl.Now() < at-time.Duration(speed*float64(time.Millisecond)) {
+			src.Advance(100 * time.Microsecond)
+		}
+		// Within the lead nobody moves the time on but who looks at it.
+		if err := <-met; err != nil {
+			t.Fatal(err)
+		}
+		if now := tl.Now(); now < at {
+			t.Errorf("at speed %g met at %v, before %v", speed, now, at)
+		}
+		if err := tl.Meet(t.Context(), 0); err != nil {
+			t.Errorf("an instant that is past: %v", err)
+		}
+	}
+}
+
+func TestMeetIsGivenUp(t *testing.T) {
+	for _, paused := range []bool{false, true} {
+		src := new(eager)
+		tl := New(src, 0, 1)
+		if !paused {
+			tl.Resume()
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		met := make(chan error, 1)
+		go func() { met <- tl.Meet(ctx, time.Hour) }()
+		cancel()
+		if err := <-met; err == nil {
+			t.Errorf("paused %v: met an instant that never came", paused)
+		}
+	}
+}
+
+// Half as fast as life the last instant that there is lies further ahead than a
+// duration can tell.
+func TestUntilTheLastInstant(t *testing.T) {
+	tl := New(new(Manual), 0, 0.5)
+	tl.Resume()
+	if d, ok := tl.Until(math.MaxInt64); !ok || d != math.MaxInt64 {
+		t.Errorf("%v, %v", d, ok)
+	}
 }

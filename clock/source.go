@@ -31,6 +31,9 @@ func (s Skewed) After(d time.Duration) (<-chan struct{}, func()) {
 	return s.Source.After(time.Duration(float64(d) / (1 + s.Drift)))
 }
 
+// Lead implements Eager: what an idle virtual processor takes to be woken.
+func (Host) Lead() time.Duration { return 2 * time.Millisecond }
+
 // Manual is a Source that only a test moves. The zero value stands at 0.
 type Manual struct {
 	mu     sync.Mutex // guards the rest

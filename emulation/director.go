@@ -14,6 +14,7 @@ import (
 	"orrery.dev/orrery/fabric"
 	"orrery.dev/orrery/plan"
 	"orrery.dev/orrery/scenario"
+	"orrery.dev/orrery/thread"
 )
 
 // never is the end of a contact whose end has not been planned yet.
@@ -197,8 +198,16 @@ func gilbertElliott(l *scenario.Loss) *fabric.GilbertElliott {
 	}
 }
 
-// direct applies each change at its instant until ctx ends.
+// direct applies each change at its instant until ctx ends. It does so on a thread at
+// real-time priority, so that busy processes of nodes do not hold up their links.
 func (d *director) direct(ctx context.Context) error {
+	return thread.Do(func() error {
+		thread.RealTime()
+		return d.follow(ctx)
+	})
+}
+
+func (d *director) follow(ctx context.Context) error {
 	for {
 		d.mu.Lock()
 		next, loaded := never, d.loaded
@@ -216,7 +225,7 @@ func (d *director) direct(ctx context.Context) error {
 			case <-wait.Done():
 			}
 		}()
-		err := d.timeline.WaitUntil(wait, next)
+		err := d.timeline.Meet(wait, next)
 		cancel()
 		if ctx.Err() != nil {
 			return nil

@@ -7,30 +7,30 @@ import (
 	"fmt"
 	"os"
 	"sync"
-
-	"golang.org/x/sys/unix"
+	"sync/atomic"
+	"time"
 
 	"orrery.dev/orrery/tap"
 	"orrery.dev/orrery/thread"
 )
 
-// announcer is a thread that goes from namespace to namespace, sets carriers and
-// makes the kernel tell of them without delay.
+// announcer sets carriers and makes the kernel tell of them without delay. For that
+// it takes the calling thread from namespace to namespace and home again: a thread of
+// its own would have to be woken first.
 //
 // The kernel takes a device whose carrier is lost out of use within a grace
 // period (RCU) that it waits for under its RTNL lock: 0.4 ms each, and no two at
 // once. So listeners are told first, of a whole burst, and the devices are
-// settled one by one when nobody is waiting. A gained carrier needs no grace
-// period.
+// settled one by one, on a thread of the announcer's, when nobody is waiting. A
+// gained carrier needs no grace period.
 type announcer struct {
-	requests  chan announcement
-	stopped   chan struct{}
-	unsettled []*port // lost carriers that the kernel has not acted upon yet
-}
+	waiting atomic.Int32  // callers who want mu, or have it
+	settle  chan struct{} // wakes the settler
+	stopped chan struct{}
 
-type announcement struct {
-	changes []carrierChange
-	done    chan<- error
+	mu        sync.Mutex // guards the rest; one at a time is under way
+	closed    bool
+	unsettled []*port // lost carriers that the kernel has not acted upon yet
 }
 
 type carrierChange struct {
@@ -39,16 +39,18 @@ type carrierChange struct {
 }
 
 func (a *announcer) start(wg *sync.WaitGroup) {
-	a.requests = make(chan announcement)
+	a.settle = make(chan struct{}, 1)
 	a.stopped = make(chan struct{})
-	wg.Add(1)
-	thread.Go(func() {
-		defer wg.Done()
-		a.run()
-	})
+	wg.Go(a.run)
 }
 
-func (a *announcer) stop() { close(a.stopped) }
+// stop returns when nothing is under way.
+func (a *announcer) stop() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	close(a.stopped)
+}
 
 // set makes the changes in their order and returns when all are told.
 func (a *announcer) set(ports []*port, carriers []Carrier) error {
@@ -71,58 +73,69 @@ func (a *announcer) again(p *port) error {
 }
 
 func (a *announcer) request(changes []carrierChange) error {
-	done := make(chan error, 1)
-	select {
-	case a.requests <- announcement{changes, done}:
-		return <-done
-	case <-a.stopped:
+	a.waiting.Add(1)
+	defer a.waiting.Add(-1)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
 		return fmt.Errorf("fabric: carrier of %s: %w", changes[0].port.name, os.ErrClosed)
 	}
-}
-
-func (a *announcer) run() {
-	// It comes home: else it holds the last namespace for moments after its end.
-	home, err := os.Open("/proc/thread-self/ns/net")
-	if err == nil {
-		defer func() {
-			_ = unix.Setns(int(home.Fd()), unix.CLONE_NEWNET)
-			_ = home.Close()
-		}()
-	}
-	for {
+	return thread.Away(func() error {
+		var errs []error
+		for _, c := range changes {
+			lost, err := c.port.setCarrier(c.want)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("fabric: carrier of %s: %w", c.port.name, err))
+			}
+			if lost {
+				a.unsettled = append(a.unsettled, c.port)
+			}
+		}
 		if len(a.unsettled) > 0 {
 			select {
-			case r := <-a.requests:
-				a.serve(r)
-			case <-a.stopped:
-				return // the kernel settles what is left within a second
-			default:
-				a.unsettled[0].settleCarrier()
-				a.unsettled = a.unsettled[1:]
+			case a.settle <- struct{}{}:
+			default: // it has been woken and not looked yet
 			}
-			continue
 		}
+		return errors.Join(errs...)
+	})
+}
+
+// run settles what is unsettled. The kernel does so by itself within a second for
+// what is left at the end.
+func (a *announcer) run() {
+	for {
 		select {
-		case r := <-a.requests:
-			a.serve(r)
+		case <-a.settle:
 		case <-a.stopped:
 			return
 		}
+		for a.settleNext() {
+			for a.waiting.Load() > 0 {
+				select {
+				case <-a.stopped:
+					return
+				case <-time.After(100 * time.Microsecond):
+				}
+			}
+		}
 	}
 }
 
-func (a *announcer) serve(r announcement) {
-	var errs []error
-	for _, c := range r.changes {
-		lost, err := c.port.setCarrier(c.want)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("fabric: carrier of %s: %w", c.port.name, err))
-		}
-		if lost {
-			a.unsettled = append(a.unsettled, c.port)
-		}
+// settleNext settles one port, and tells whether there are more.
+func (a *announcer) settleNext() (more bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed || len(a.unsettled) == 0 {
+		return false
 	}
-	r.done <- errors.Join(errs...)
+	p := a.unsettled[0]
+	a.unsettled = a.unsettled[1:]
+	_ = thread.Away(func() error { // a thread that cannot leave cannot settle
+		p.settleCarrier()
+		return nil
+	})
+	return len(a.unsettled) > 0
 }
 
 // setCarrier sets and announces the carrier; lost says that the kernel has yet to

@@ -171,9 +171,9 @@ func (p *Process) startChild() (*child, error) {
 func withPriority(realTime bool, f func() error) error {
 	return thread.Do(func() error {
 		if realTime {
-			attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: fifoPriority - 1}
+			attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: thread.Priority - 1}
 			if unix.SchedSetAttr(0, &attr, 0) != nil {
-				_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), nice)
+				_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), thread.Nice)
 			}
 		}
 		err := f()

@@ -7,14 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-)
 
-// Priorities of a worker's thread. The lowest of the real-time band but a few
-// is above every ordinary process, and below what the system itself may run
-// there (threaded interrupts: 50).
-const (
-	fifoPriority = 10
-	nice         = -15
+	"orrery.dev/orrery/thread"
 )
 
 // prioritise gives the calling thread the best priority that the kernel
@@ -26,17 +20,7 @@ func prioritise(realTime bool) bool {
 	if !realTime {
 		return false
 	}
-	attr := unix.SchedAttr{
-		Size:     unix.SizeofSchedAttr,
-		Policy:   unix.SCHED_FIFO,
-		Flags:    unix.SCHED_FLAG_RESET_ON_FORK,
-		Priority: fifoPriority,
-	}
-	if unix.SchedSetAttr(0, &attr, 0) == nil {
-		return true
-	}
-	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), nice)
-	return false
+	return thread.RealTime()
 }
 
 // longSleep is what the runtime is told of, in nanoseconds: as long as it lets a

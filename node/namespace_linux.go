@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"orrery.dev/orrery/tap"
+	"orrery.dev/orrery/thread"
 )
 
 // ownNamespace is the network namespace of the calling thread.
@@ -46,24 +46,12 @@ func rememberHome() (comeHome func()) {
 // within calls f on the calling goroutine's thread while that is in the
 // namespace bound at path.
 func within(path string, f func() error) error {
-	runtime.LockOSThread()
-	home, err := unix.Open(ownNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		runtime.UnlockOSThread()
-		return &os.PathError{Op: "open", Path: ownNamespace, Err: err}
-	}
-	defer func() {
-		// A thread that cannot go home stays locked, so that it ends with its
-		// goroutine instead of surprising another one.
-		if unix.Setns(home, unix.CLONE_NEWNET) == nil {
-			runtime.UnlockOSThread()
+	return thread.Away(func() error {
+		if err := enter(path); err != nil {
+			return err
 		}
-		_ = unix.Close(home)
-	}()
-	if err := enter(path); err != nil {
-		return err
-	}
-	return f()
+		return f()
+	})
 }
 
 // memberships of IPv4 multicast groups are what a socket may have in a new

@@ -9,6 +9,7 @@
 package thread
 
 import (
+	"os"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -39,4 +40,53 @@ func Do(f func() error) error {
 	done := make(chan error, 1)
 	Go(func() { done <- f() })
 	return <-done
+}
+
+// Away calls f on the calling goroutine's thread, which f may take into other network
+// namespaces, and brings that home to the namespace that it is in now. A thread that
+// cannot come home stays locked, so that it ends with its goroutine instead of
+// surprising another one.
+func Away(f func() error) error {
+	runtime.LockOSThread()
+	home, err := unix.Open(ownNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		runtime.UnlockOSThread()
+		return &os.PathError{Op: "open", Path: ownNamespace, Err: err}
+	}
+	defer func() {
+		if unix.Setns(home, unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
+		}
+		_ = unix.Close(home)
+	}()
+	return f()
+}
+
+// ownNamespace is the network namespace of the calling thread.
+const ownNamespace = "/proc/thread-self/ns/net"
+
+// Priorities of RealTime. The lowest of the real-time band but a few is above every
+// ordinary process, and below what the system itself may run there (threaded
+// interrupts: 50).
+const (
+	Priority = 10  // of SCHED_FIFO
+	Nice     = -15 // where that is not allowed
+)
+
+// RealTime gives the calling thread the best priority that the kernel allows, and
+// tells whether it is a real-time one (SCHED_FIFO, sched(7)). What the thread forks is
+// ordinary again. It is for a goroutine that is locked to its thread, and must never
+// keep a processor without bound.
+func RealTime() bool {
+	attr := unix.SchedAttr{
+		Size:     unix.SizeofSchedAttr,
+		Policy:   unix.SCHED_FIFO,
+		Flags:    unix.SCHED_FLAG_RESET_ON_FORK,
+		Priority: Priority,
+	}
+	if unix.SchedSetAttr(0, &attr, 0) == nil {
+		return true
+	}
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), Nice)
+	return false
 }
