@@ -27,7 +27,7 @@ func needOf(t *testing.T, file string) doctor.Need {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := doctor.NeedOf(p)
+	n, err := doctor.NeedOf(p, 8)
 	if err != nil {
 		t.Fatal(err)
 	}

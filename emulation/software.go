@@ -81,7 +81,7 @@ func (r *Run) assign() error {
 		in := router.Input{
 			Name: r.name(i), Index: i, Routing: *entry, Scheme: r.addresses,
 			IPv4: r.plan.Scenario.Spec.Network.IPv4, MTU: r.plan.Scenario.Spec.Network.MTU,
-			Dir: r.nodes.Dir(r.name(i)), Area: areas[i], Resolve: r.resolve,
+			Dir: r.nodes.Dir(r.name(i)), FRR: router.Release(), Area: areas[i], Resolve: r.resolve,
 		}
 		if entry.Template != "" {
 			text, err := template(templates, r.plan.Scenario.Path(entry.Template))

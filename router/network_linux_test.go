@@ -126,7 +126,13 @@ func newNetwork(t *testing.T, nodes int, r scenario.Routing, ipv4 bool) *network
 
 func (n *network) input(i int) Input {
 	name := n.specs[i].Name
-	return Input{Name: name, Index: i, Routing: n.r, IPv4: n.ipv4, Dir: n.l.Dir(name), Ports: []Link{{Name: "left"}, {Name: "right"}}}
+	in := Input{Name: name, Index: i, Routing: n.r, IPv4: n.ipv4, Dir: n.l.Dir(name), FRR: Release(), Ports: []Link{{Name: "left"}, {Name: "right"}}}
+	if n.r.Protocol == Static { // a ring of two
+		other := 1 - i
+		in.Ports[0].Peer, in.Ports[1].Peer = address.LinkLocal(other, 1).Addr(), address.LinkLocal(other, 0).Addr()
+		in.Resolve = func(string) (netip.Prefix, bool) { return address.Scheme{}.Loopback(other), true }
+	}
+	return in
 }
 
 func (w *wire) carry(stop <-chan struct{}) {
@@ -262,6 +268,7 @@ func TestRealDaemons(t *testing.T) {
 				return n.reaches(2, 0)
 			}
 			n.eventually("ends reach each other", ends)
+			n.eventually("the route has a source", func() error { return n.sourced(0, 2) })
 			n.eventually("the node between has both adjacencies", n.adjacencies("left", "right"))
 			n.part(0, 1)
 			n.eventually("the node between has one adjacency left", n.adjacencies("right"))
@@ -271,6 +278,42 @@ func TestRealDaemons(t *testing.T) {
 			n.eventually("ends reach each other by the other way", ends)
 		})
 	}
+}
+
+// Each of two nodes has a route to the other.
+//
+//	n0:right ---- left:n1:right ---- left:n0
+func TestStaticRoutes(t *testing.T) {
+	for _, daemon := range []string{FRR, BIRD} {
+		t.Run(daemon, func(t *testing.T) {
+			n := newNetwork(t, 2, scenario.Routing{Protocol: Static, Daemon: daemon, Routes: []scenario.StaticRoute{{To: "other", Via: "right"}}}, false)
+			n.join(0, 1)
+			n.join(1, 0)
+			n.eventually("daemons are up", n.up)
+			for i := range 2 {
+				n.eventually("the other is reached", func() error { return n.reaches(i, 1-i) })
+				n.eventually("the route has a source", func() error { return n.sourced(i, 1-i) })
+			}
+		})
+	}
+}
+
+// sourced checks that packets of a to b's loopback are from a's: that is a
+// setting of zebra, not of the protocol's daemon.
+func (n *network) sourced(a, b int) error {
+	from, to, family := address.Scheme{}.Loopback(a).Addr(), address.Scheme{}.Loopback(b).Addr(), "-6"
+	if n.r.Protocol == OSPF2 {
+		from, to, family = address.RouterID(a), address.RouterID(b), "-4"
+	}
+	var out strings.Builder
+	code, err := n.l.Exec(context.Background(), fmt.Sprintf("n%d", a), []string{"ip", family, "route", "show", to.String()}, node.Stdio{Out: &out, Err: &out})
+	if err != nil || code != 0 {
+		return fmt.Errorf("exit code %d, %v: %s", code, err, out.String())
+	}
+	if !strings.Contains(out.String(), " src "+from.String()+" ") {
+		return fmt.Errorf("n%d to %s is not from %s: %s", a, to, from, out.String())
+	}
+	return nil
 }
 
 // adjacencies checks that n1 has these neighbours, and no more, up.

@@ -9,10 +9,10 @@ func TestManaged(t *testing.T) {
 	}{
 		{"8.4.4", BGP, false}, {"9.1", BGP, false}, {"10.3", BGP, true}, {"11.0-dev", BGP, true},
 		{"8.4.4", Static, false}, {"9.0.1", Static, true}, {"10.3", Static, true},
-		{"10.3", ISIS, false}, {"10.3", OSPF3, false}, {"10.3", OSPF2, false}, {"strange", BGP, false},
+		{"9.1", ISIS, false}, {"10.3", ISIS, true}, {"10.3", OSPF3, true}, {"strange", BGP, false}, {"", BGP, false},
 	} {
-		if got := managed(c.version, c.protocol); got != c.want {
-			t.Errorf("%s on FRR %s: %v", c.protocol, c.version, got)
+		if got := managed(c.protocol, major(c.version)); got != c.want {
+			t.Errorf("%s on FRR %q: %v", c.protocol, c.version, got)
 		}
 	}
 }
