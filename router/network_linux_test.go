@@ -246,7 +246,8 @@ var realDaemons = []struct {
 	{"ospf3-bird", scenario.Routing{Protocol: OSPF3, Hello: scenario.Duration(time.Second), Dead: scenario.Duration(3 * time.Second), BFD: &scenario.BFD{}}, false},
 	{"ospf3-frr", scenario.Routing{Protocol: OSPF3, Daemon: FRR, Hello: scenario.Duration(time.Second), Dead: scenario.Duration(3 * time.Second), SPFDelay: scenario.Duration(50 * time.Millisecond), BFD: &scenario.BFD{}}, false},
 	{"ospf2", scenario.Routing{Protocol: OSPF2, Hello: scenario.Duration(time.Second), Dead: scenario.Duration(3 * time.Second), BFD: &scenario.BFD{}}, true},
-	{"bgp", scenario.Routing{Protocol: BGP, BFD: &scenario.BFD{}}, true},
+	{"bgp", scenario.Routing{Protocol: BGP}, true},
+	{"bgp-bfd", scenario.Routing{Protocol: BGP, BFD: &scenario.BFD{}}, true},
 }
 
 // Real daemons on n0 - n1 - n2 find each other, and after n1 is replaced by n3,

@@ -146,6 +146,13 @@ func Preflight(entries []scenario.Routing) error {
 			if _, err := frrOwner(); err != nil {
 				return err
 			}
+			version, err := Version(context.Background(), FRR)
+			if err != nil {
+				return err
+			}
+			if err := checkBFD(r, version); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

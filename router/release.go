@@ -2,9 +2,12 @@ package router
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
+
+	"orrery.dev/orrery/scenario"
 )
 
 // FRR has moved the settings of its daemons into one of them, mgmtd, bit by bit:
@@ -27,9 +30,15 @@ var release = sync.OnceValue(func() int {
 })
 
 // major is the first number of a version, 0 if there is none.
-func major(version string) int {
-	first, _, _ := strings.Cut(version, ".")
-	n, _ := strconv.Atoi(first)
+func major(version string) int { return numbers(version)[0] }
+
+// numbers are the first three of a version such as 10.2.1_git; those that are
+// not there are 0.
+func numbers(version string) (n [3]int) {
+	fields := strings.FieldsFunc(version, func(r rune) bool { return r < '0' || r > '9' })
+	for i := range min(len(n), len(fields)) {
+		n[i], _ = strconv.Atoi(fields[i])
+	}
 	return n
 }
 
@@ -54,4 +63,19 @@ func managed(protocol string, frr int) bool {
 // own to read: mgmtd reads all files at their fixed places.
 func configuredByManager(program string, frr int) bool {
 	return program == manager || program == speaker(Static) && frr >= 9
+}
+
+// checkBFD refuses an entry for FRR with which routers would lose each other for
+// good. In some versions bgpd takes no session from a neighbour while BFD counts
+// a neighbour of the same port as lost, and tells BFD of the new one only when
+// the session is up (FRR's issue 18408, mended by its pull request 18562).
+func checkBFD(r scenario.Routing, version string) error {
+	if r.Protocol != BGP || r.BFD == nil {
+		return nil
+	}
+	n := numbers(version)
+	if n[0] == 10 && (n[1] == 2 && n[2] < 3 || n[1] == 3 && n[2] < 1) {
+		return fmt.Errorf("routing: protocol bgp with bfd: FRR %s finds no new neighbour on a port whose last one BFD has lost; leave bfd out (a lost carrier ends a session at once all the same), or use FRR 10.3.1 or later: %w", version, ErrUnsupported)
+	}
+	return nil
 }

@@ -1,6 +1,10 @@
 package router
 
-import "testing"
+import (
+	"testing"
+
+	"orrery.dev/orrery/scenario"
+)
 
 func TestManaged(t *testing.T) {
 	for _, c := range []struct {
@@ -13,6 +17,23 @@ func TestManaged(t *testing.T) {
 	} {
 		if got := managed(c.protocol, major(c.version)); got != c.want {
 			t.Errorf("%s on FRR %q: %v", c.protocol, c.version, got)
+		}
+	}
+}
+
+func TestCheckBFD(t *testing.T) {
+	bgp := scenario.Routing{Protocol: BGP, BFD: &scenario.BFD{}}
+	for version, want := range map[string]bool{
+		"8.4.4": true, "9.1": true, "10.1.2": true, "10.2": false, "10.2.2_git": false, "10.2.3": true,
+		"10.3": false, "10.3.1": true, "10.5.1": true, "11.0-dev": true, "strange": true,
+	} {
+		if err := checkBFD(bgp, version); (err == nil) != want {
+			t.Errorf("FRR %s: %v", version, err)
+		}
+	}
+	for _, r := range []scenario.Routing{{Protocol: BGP}, {Protocol: ISIS, BFD: &scenario.BFD{}}} {
+		if err := checkBFD(r, "10.3"); err != nil {
+			t.Error(err)
 		}
 	}
 }
