@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# on-debian.sh SUITE [go test's arguments]: run tests with the routing daemons of
-# another Debian, on this kernel. As root, with the package mmdebstrap.
+# on-debian.sh SUITE COMMAND...: run a command, tests as a rule, with the routing
+# daemons of another Debian, on this kernel. As root, with the package mmdebstrap.
 #
-#   scripts/on-debian.sh trixie -p 1 -count 1 ./router ./emulation ./cmd/...
+#   scripts/on-debian.sh trixie go test -p 1 -count 1 ./router ./emulation ./cmd/...
+#   scripts/on-debian.sh trixie bin/orrery up examples/iridium.yaml
 #
 # The Debian is unpacked into /var/tmp/orrery-SUITE once, in about a minute, and
 # stays for the next time; ORRERY_DEBIAN names another directory. Go, its caches
@@ -10,7 +11,7 @@
 # started, and all mounts end with the script.
 set -euo pipefail
 
-suite=${1:?usage: on-debian.sh SUITE [arguments of go test]}
+suite=${1:?usage: on-debian.sh SUITE COMMAND...}
 shift
 repository=$(cd "$(dirname "$0")/.." && pwd)
 root=${ORRERY_DEBIAN:-/var/tmp/orrery-$suite}
@@ -45,5 +46,5 @@ exec unshare --mount --propagation slave -- bash -euo pipefail -c '
   cd "$repository"
   exec env -i HOME=/root LANG=C.UTF-8 PATH="$GOROOT/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     GOMODCACHE="$GOMODCACHE" GOCACHE="$GOCACHE" GOFLAGS=-buildvcs=false GOPROXY=off \
-    go test "$@"
+    "$@"
 ' bash "$root" "$repository" "$@"
