@@ -93,6 +93,10 @@ func (r *Run) assign() error {
 		for k := range r.plan.Nodes[i].Ports {
 			p := &r.plan.Nodes[i].Ports[k]
 			l := router.Link{Name: p.Name, Role: p.Role.String()}
+			if peer, ok := r.plan.FixedPeer(p.ID); ok {
+				q := r.plan.Port(peer)
+				l.Peer = address.LinkLocal(q.Node, q.Index).Addr()
+			}
 			if len(entry.Areas) > 0 {
 				l.Areas = r.areasBehind(i, p, areas)
 			}
