@@ -299,6 +299,45 @@ func TestStaticRoutes(t *testing.T) {
 	}
 }
 
+// zebra and mgmtd, killed and started again, have their settings back.
+func TestRestartedDaemons(t *testing.T) {
+	n := newNetwork(t, 2, scenario.Routing{Protocol: Static, Routes: []scenario.StaticRoute{{To: "other", Via: "right"}}}, false)
+	n.join(0, 1)
+	n.join(1, 0)
+	n.eventually("daemons are up", n.up)
+	n.eventually("the route has a source", func() error { return n.sourced(0, 1) })
+	programs, err := Programs(n.r, Release())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, program := range []string{manager, "zebra"} {
+		if !slices.Contains(programs, program) {
+			continue
+		}
+		for _, s := range n.l.Processes() {
+			if s.Node == "n0" && s.Name == program {
+				if err := unix.Kill(s.PID, unix.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		n.eventually(program+" is up again", func() error {
+			for _, s := range n.l.Processes() {
+				if s.Node == "n0" && s.Name == program && s.Restarts == 0 {
+					return errors.New("not started again")
+				}
+			}
+			return n.up()
+		})
+	}
+	to := address.Scheme{}.Loopback(1).Addr().String()
+	// What the first zebra has left in the kernel is none of the second one's.
+	if _, err := n.l.Exec(context.Background(), "n0", []string{"ip", "-6", "route", "flush", to}, node.Stdio{}); err != nil {
+		t.Fatal(err)
+	}
+	n.eventually("the route is there again", func() error { return n.sourced(0, 1) })
+}
+
 // sourced checks that packets of a to b's loopback are from a's: that is a
 // setting of zebra, not of the protocol's daemon.
 func (n *network) sourced(a, b int) error {
