@@ -95,7 +95,7 @@ func TestNeedOfIridium(t *testing.T) {
 	}
 	// FRR 10 has mgmtd on each node, and every daemon a mount namespace.
 	ten := needWith(t, "../examples/iridium.yaml", 10)
-	if ten.Processes != 216 || ten.Daemons != 216 || ten.Bound != 216 || ten.Threads != n.Threads+72 || ten.Memory != n.Memory+72*(5700<<10+100<<10) {
+	if ten.Processes != 216 || ten.Daemons != 216 || ten.Bound != 216 || ten.Threads != n.Threads+72 || ten.Inodes != n.Inodes+72*5+216*4 || ten.Memory != n.Memory+72*(5700<<10+100<<10) {
 		t.Errorf("with FRR 10: %+v", ten)
 	}
 	// A satellite has four links and four ground ports: two groups each.

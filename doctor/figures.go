@@ -76,7 +76,11 @@ const (
 const (
 	filesPerNode, filesPerProcess = 2, 5
 	block                         = 4 << 10
-	roomForLogs                   = 16 << 20
+
+	// A daemon with its node's directory in place of /var/tmp/frr has one there,
+	// with a buffer of 8 KiB for each thread's log: 12 files of 72 KiB for three.
+	filesPerBound, bytesPerBound = 4, 24 << 10
+	roomForLogs                  = 16 << 20
 )
 
 // daemonsPerCPU is how many routing daemons one CPU has carried well: OneWeb's

@@ -79,12 +79,12 @@ func NeedOf(p *plan.Plan, frr int) (Need, error) {
 		Threads:    emulatorThreads + 2*d.Views,
 		Memory: emulatorMemory + int64(d.Nodes)*(kernelPerNode+emulatorPerNode) + int64(d.Views)*memoryPerView +
 			int64(d.Routes6)*kernelPerRoute6 + int64(d.Routes4)*kernelPerRoute4,
-		Inodes:       d.Nodes*filesPerNode + d.Processes()*filesPerProcess,
+		Inodes:       d.Nodes*filesPerNode + d.Processes()*filesPerProcess + d.Bound*filesPerBound,
 		SocketBuffer: emulation.EchoBuffer,
 		Rate:         fastest(&p.Scenario.Spec),
 		RoundTrip:    roundTrip(p),
 	}
-	n.Disk = int64(n.Inodes)*block + roomForLogs
+	n.Disk = int64(d.Nodes*filesPerNode+d.Processes()*filesPerProcess)*block + int64(d.Bound)*bytesPerBound + roomForLogs
 	routing := make(map[string]bool)
 	for _, r := range d.Routing {
 		names, err := router.Programs(r, frr)

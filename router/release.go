@@ -12,10 +12,11 @@ import (
 
 // FRR has moved the settings of its daemons into one of them, mgmtd, bit by bit:
 // those of staticd with version 9, those of zebra with version 10. mgmtd reads
-// zebra.conf and staticd.conf for them, and hands them out over sockets. The
-// directories of both are compiled in, and no option changes them: so in those
-// versions each of FRR's daemons sees its node's directory there.
-var frrDirectories = []string{"/etc/frr", "/run/frr", "/var/lib/frr"}
+// zebra.conf and staticd.conf for them, hands them out over sockets, and keeps a
+// history. The directories of all that are compiled in, and no option changes
+// them: so in those versions each of FRR's daemons sees its node's directory
+// there, and where all daemons leave a directory with the buffers of their logs.
+var frrDirectories = []string{"/etc/frr", "/run/frr", "/var/lib/frr", "/var/tmp/frr"}
 
 // Release is the major version of the FRR that is installed, 0 if none is. It is
 // asked once.
