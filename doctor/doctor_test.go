@@ -17,7 +17,13 @@ import (
 	"orrery.dev/orrery/scenario"
 )
 
+// needOf a scenario with FRR 8.
 func needOf(t *testing.T, file string) doctor.Need {
+	t.Helper()
+	return needWith(t, file, 8)
+}
+
+func needWith(t *testing.T, file string, frr int) doctor.Need {
 	t.Helper()
 	s, err := scenario.Load(file)
 	if err != nil {
@@ -27,7 +33,7 @@ func needOf(t *testing.T, file string) doctor.Need {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := doctor.NeedOf(p)
+	n, err := doctor.NeedOf(p, frr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,18 +77,26 @@ func TestNeedOfIridium(t *testing.T) {
 	if n.Nodes != 72 || n.Processes != 144 || n.Daemons != 144 || n.Commands != 0 || fmt.Sprint(n.Software) != "[frr]" {
 		t.Errorf("%+v", n)
 	}
-	routers := int64(700<<10 + 120<<10 + 7<<20 + 4<<20 + 2*100<<10 + 71*(700+9<<10))
+	routers := int64(700<<10 + 120<<10 + 7<<20 + 5<<20 + 2*100<<10 + 71*(700+9<<10))
 	if want := 32<<20 + 72*routers; n.Memory != want {
 		t.Errorf("memory %d, want %d", n.Memory, want)
 	}
-	if want := 64 + 72*(6+1); n.Threads != want {
+	if want := 64 + 72*(7+1); n.Threads != want {
 		t.Errorf("threads %d, want %d", n.Threads, want)
 	}
-	if want := n.Descriptors + 72*(37+17); n.HostFiles != want {
+	if want := n.Descriptors + 72*(44+17); n.HostFiles != want {
 		t.Errorf("files of the host %d, want %d", n.HostFiles, want)
 	}
 	if want := 72*2 + 144*5; n.Inodes != want {
 		t.Errorf("inodes %d, want %d", n.Inodes, want)
+	}
+	if n.Bound != 0 {
+		t.Errorf("%d processes with a mount namespace", n.Bound)
+	}
+	// FRR 10 has mgmtd on each node, and every daemon a mount namespace.
+	ten := needWith(t, "../examples/iridium.yaml", 10)
+	if ten.Processes != 216 || ten.Daemons != 216 || ten.Bound != 216 || ten.Threads != n.Threads+72 || ten.Inodes != n.Inodes+72*5+216*4 || ten.Memory != n.Memory+72*(5700<<10+100<<10) {
+		t.Errorf("with FRR 10: %+v", ten)
 	}
 	// A satellite has four links and four ground ports: two groups each.
 	if want := int64(8 * 2 * 57); n.Ancillary != want {

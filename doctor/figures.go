@@ -1,7 +1,7 @@
 package doctor
 
 // Figures measured on the development machine: Debian 12, Linux 6.18, 2 cores,
-// BIRD 2.0.12, FRR 8.4.4.
+// BIRD 2.0.12, FRR 8.4.4; programs of Debian 13 too: BIRD 2.17.6, FRR 10.3.
 
 // Memory in bytes.
 const (
@@ -33,20 +33,23 @@ type program struct {
 	files   int // open files, on a node of four ports
 }
 
-// programs by name. Memory is the greater of two measurements: the pairs of
-// host-limits (one node) and the mean of 15 nodes each on a torus of 60; threads
-// and files are the most that any of them had.
+// programs by name. Memory is the greatest of what was measured, on one node and
+// as the mean of 15 nodes of each version; threads and files are the most that
+// any of them had.
 var programs = map[string]program{
-	"bird":   {920 << 10, 1, 13},
-	"zebra":  {7 << 20, 6, 37},
-	"isisd":  {4 << 20, 1, 17},
-	"ospfd":  {3800 << 10, 1, 14},
-	"ospf6d": {3500 << 10, 1, 14},
-	"bfdd":   {2300 << 10, 1, 24},
+	"bird":    {1800 << 10, 1, 13},
+	"mgmtd":   {5700 << 10, 1, 17},
+	"zebra":   {7 << 20, 7, 44},
+	"isisd":   {5 << 20, 1, 17},
+	"ospfd":   {4400 << 10, 1, 19},
+	"ospf6d":  {4 << 20, 1, 14},
+	"bgpd":    {12 << 20, 4, 28},
+	"bfdd":    {2800 << 10, 1, 24},
+	"staticd": {2500 << 10, 1, 14},
 }
 
-// otherProgram stands for one that was not measured: FRR's other daemons, the
-// scenario's commands.
+// otherProgram stands for one that was not measured: the scenario's
+// commands.
 var otherProgram = program{4 << 20, 4, 24}
 
 // The emulator itself had 15 threads at 2 CPUs.
@@ -73,7 +76,11 @@ const (
 const (
 	filesPerNode, filesPerProcess = 2, 5
 	block                         = 4 << 10
-	roomForLogs                   = 16 << 20
+
+	// A daemon with its node's directory in place of /var/tmp/frr has one there,
+	// with a buffer of 8 KiB for each thread's log: 12 files of 72 KiB for three.
+	filesPerBound, bytesPerBound = 4, 24 << 10
+	roomForLogs                  = 16 << 20
 )
 
 // daemonsPerCPU is how many routing daemons one CPU has carried well: OneWeb's

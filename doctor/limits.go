@@ -77,9 +77,10 @@ func processes(need Need, have Facts) []Finding {
 const roomyNamespaces = 100_000
 
 // namespaces: one for each node's network, one for each process's host name, and
-// further ones for private views.
+// further ones for private views, and one of mounts for each process that sees its
+// node's directory in place of the host's.
 func namespaces(need Need, have Facts) []Finding {
-	wanted := [len(namespaceKinds)]int{need.Nodes, need.Processes + need.Views, need.Views, need.Views, need.Views}
+	wanted := [len(namespaceKinds)]int{need.Nodes, need.Processes + need.Views, need.Views + need.Bound, need.Views, need.Views}
 	var limits, wants []string
 	var settings []tune.Setting
 	for i, kind := range namespaceKinds {

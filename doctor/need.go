@@ -24,6 +24,7 @@ type Need struct {
 	Daemons     int // routing daemons among them
 	Threads     int // of all processes and the emulator
 	Commands    int // the scenario's own among the processes
+	Bound       int // processes with a mount namespace each
 	Views       int // nodes with a private view for their processes
 	Memory      int64
 	// Disk and Inodes that the run directory takes.
@@ -63,9 +64,9 @@ func Typical() Need {
 	}
 }
 
-// NeedOf a plan.
-func NeedOf(p *plan.Plan) (Need, error) {
-	d, err := emulation.DemandOf(p)
+// NeedOf a plan, where FRR has that major version (router.Release).
+func NeedOf(p *plan.Plan, frr int) (Need, error) {
+	d, err := emulation.DemandOf(p, frr)
 	if err != nil {
 		return Need{}, err
 	}
@@ -74,18 +75,19 @@ func NeedOf(p *plan.Plan) (Need, error) {
 		Neighbours: neighboursPerPort * (d.Nodes + d.Ports),
 		Processes:  d.Processes(),
 		Views:      d.Views,
+		Bound:      d.Bound,
 		Threads:    emulatorThreads + 2*d.Views,
 		Memory: emulatorMemory + int64(d.Nodes)*(kernelPerNode+emulatorPerNode) + int64(d.Views)*memoryPerView +
 			int64(d.Routes6)*kernelPerRoute6 + int64(d.Routes4)*kernelPerRoute4,
-		Inodes:       d.Nodes*filesPerNode + d.Processes()*filesPerProcess,
+		Inodes:       d.Nodes*filesPerNode + d.Processes()*filesPerProcess + d.Bound*filesPerBound,
 		SocketBuffer: emulation.EchoBuffer,
 		Rate:         fastest(&p.Scenario.Spec),
 		RoundTrip:    roundTrip(p),
 	}
-	n.Disk = int64(n.Inodes)*block + roomForLogs
+	n.Disk = int64(d.Nodes*filesPerNode+d.Processes()*filesPerProcess)*block + int64(d.Bound)*bytesPerBound + roomForLogs
 	routing := make(map[string]bool)
 	for _, r := range d.Routing {
-		names, err := router.Programs(r)
+		names, err := router.Programs(r, frr)
 		if err != nil {
 			return Need{}, err
 		}

@@ -17,6 +17,9 @@ type Demand struct {
 	Programs map[string]int
 	// Routing has the entries that hold for some node.
 	Routing []scenario.Routing
+	// Bound counts processes that see directories of their node in place of the
+	// host's, and so have a mount namespace each.
+	Bound int
 	// Views is how many nodes have processes with a private view.
 	Views int
 	// Routes4 and Routes6 count the entries of all nodes' tables when everybody
@@ -33,8 +36,8 @@ func (d *Demand) Processes() (n int) {
 	return n
 }
 
-// DemandOf a plan.
-func DemandOf(p *plan.Plan) (Demand, error) {
+// DemandOf a plan, where FRR has that major version (router.Release).
+func DemandOf(p *plan.Plan, frr int) (Demand, error) {
 	scheme, err := addressScheme(p)
 	if err != nil {
 		return Demand{}, err
@@ -51,12 +54,15 @@ func DemandOf(p *plan.Plan) (Demand, error) {
 	for i := range p.Nodes {
 		private := false
 		if r := routingOf(p, i); r != nil {
-			programs, err := router.Programs(*r)
+			programs, err := router.Programs(*r, frr)
 			if err != nil {
 				return Demand{}, err
 			}
 			for _, name := range programs {
 				d.Programs[name]++
+			}
+			if daemon, _ := router.Daemon(*r); len(router.Binds(daemon, frr)) > 0 {
+				d.Bound += len(programs)
 			}
 			private = isolation == isolateAll && len(programs) > 0
 			d.routes(p, r, peers[domainOf(p, r, i)]-1)

@@ -32,7 +32,7 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := DemandOf(p)
+	d, err := DemandOf(p, 8)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +17,7 @@ import (
 	"gonum.org/v1/gonum/graph/path"
 	"gonum.org/v1/gonum/graph/simple"
 
+	"orrery.dev/orrery/address"
 	"orrery.dev/orrery/clock"
 	"orrery.dev/orrery/fabric"
 	"orrery.dev/orrery/fabric/memfabric"
@@ -270,6 +273,26 @@ func TestVariablesOfCommands(t *testing.T) {
 			t.Errorf("%s became %q, want %q", in, got, want)
 		}
 	}
+}
+
+// A static route leads to the address of the port's one peer: on a ring of four,
+// from the first satellite's fore port to the second one's aft port.
+func TestStaticRoutesKnowTheirPeers(t *testing.T) {
+	r, nodes, _ := startRun(t, `apiVersion: orrery.dev/v1alpha1
+kind: Scenario
+metadata: {name: static}
+spec:
+  constellations:
+    - name: sat
+      walker: {pattern: delta, planes: 1, satellitesPerPlane: 4, inclination: 0deg, altitude: 20000km}
+      links: {pattern: ring}
+  routing: [{protocol: static, daemon: bird, routes: [{to: sat-p01s03, via: fore}]}]
+`, nil)
+	want := "route " + r.Loopback(2).String() + "/128 via " + address.LinkLocal(1, 1).Addr().String() + "%'fore';"
+	eventually(t, want, func() bool {
+		b, err := os.ReadFile(filepath.Join(nodes.Dir("sat-p01s01"), "bird.conf"))
+		return err == nil && strings.Contains(string(b), want)
+	})
 }
 
 // slowEcho answers the first request last.

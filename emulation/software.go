@@ -81,7 +81,7 @@ func (r *Run) assign() error {
 		in := router.Input{
 			Name: r.name(i), Index: i, Routing: *entry, Scheme: r.addresses,
 			IPv4: r.plan.Scenario.Spec.Network.IPv4, MTU: r.plan.Scenario.Spec.Network.MTU,
-			Dir: r.nodes.Dir(r.name(i)), Area: areas[i], Resolve: r.resolve,
+			Dir: r.nodes.Dir(r.name(i)), FRR: router.Release(), Area: areas[i], Resolve: r.resolve,
 		}
 		if entry.Template != "" {
 			text, err := template(templates, r.plan.Scenario.Path(entry.Template))
@@ -93,6 +93,10 @@ func (r *Run) assign() error {
 		for k := range r.plan.Nodes[i].Ports {
 			p := &r.plan.Nodes[i].Ports[k]
 			l := router.Link{Name: p.Name, Role: p.Role.String()}
+			if peer, ok := r.plan.FixedPeer(p.ID); ok {
+				q := r.plan.Port(peer)
+				l.Peer = address.LinkLocal(q.Node, q.Index).Addr()
+			}
 			if len(entry.Areas) > 0 {
 				l.Areas = r.areasBehind(i, p, areas)
 			}

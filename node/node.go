@@ -42,6 +42,10 @@ type Process struct {
 	// Private runs it in the node's private view, where there are no processes
 	// and files of other nodes.
 	Private bool
+	// BindOver lists directories, by absolute paths, in whose place this process
+	// alone sees the node's directory: for software that has them compiled in.
+	// They need not be there.
+	BindOver []string
 	// Ready is asked until it says nil; the process counts as up from then on.
 	// nil: up as soon as it runs.
 	Ready func(ctx context.Context) error

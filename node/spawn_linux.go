@@ -43,8 +43,9 @@ type spawnJob struct {
 	argv, env       []string
 	dir             string
 	files           []uintptr
-	terminal        bool  // files[0] is a terminal, to be the controlling one
-	view            *view // nil: of the network namespace alone
+	terminal        bool     // files[0] is a terminal, to be the controlling one
+	view            *view    // nil: of the network namespace alone
+	bind            *binding // nil: none
 	result          chan<- spawnResult
 }
 
@@ -120,6 +121,13 @@ func (j *spawnJob) fork() (int, error) {
 	}
 	if err := unix.Sethostname([]byte(j.host)); err != nil {
 		return 0, fmt.Errorf("set the host name %s: %w", j.host, err)
+	}
+	if j.bind != nil {
+		leave, err := j.bind.enter()
+		if err != nil {
+			return 0, err
+		}
+		defer leave()
 	}
 	sys := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if j.terminal {

@@ -209,11 +209,16 @@ func (p *process) launch() (int, <-chan syscall.WaitStatus, error) {
 			return 0, nil, err
 		}
 	}
+	b, err := p.l.bindingOf(p.n, p.spec.BindOver)
+	if err != nil {
+		return 0, nil, err
+	}
 	pid, exited, err := p.l.spawn.start(spawnJob{
 		view:      v,
 		namespace: p.n.namespace, host: p.n.name,
 		path: path, argv: p.spec.Argv, env: environment(p.n.name, p.n.dir, p.spec.Env), dir: dir,
 		files: []uintptr{null.Fd(), log.Fd(), log.Fd()},
+		bind:  b,
 	})
 	if err != nil {
 		return 0, nil, err

@@ -102,7 +102,7 @@ func (l *Linux) closeViews(nodes []*linuxNode) {
 	}
 }
 
-// template is the mount namespace that views are copies of: this process's own
+// template is the mount namespace that views and bindings are copies of: this process's own
 // without the bindings of namespaces, of which there is one per node, and
 // without others' runs. What others unmount goes from it as well: bindings that
 // stayed in a copy would keep their namespaces alive.
@@ -126,7 +126,7 @@ func (l *Linux) viewTemplate() (*os.File, error) {
 		}
 		runs := append([]string{l.cfg.RunDir}, l.cfg.Hidden...)
 		mounts, err := mountPoints(func(point, source string) bool {
-			return source == mountSource || slices.ContainsFunc(runs, func(d string) bool { return strings.HasPrefix(point, d+"/") })
+			return source == mountSource || below(point, runs)
 		})
 		if err != nil {
 			return err
@@ -315,7 +315,7 @@ func cover(dir, mode string) error {
 // uncover shows an open directory at its path again if that lies below a
 // covered one.
 func uncover(dir string, fd int, covered []string) error {
-	if !slices.ContainsFunc(covered, func(c string) bool { return strings.HasPrefix(dir, c+"/") }) {
+	if !below(dir, covered) {
 		return nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -338,6 +338,11 @@ func (s *spawner) startPrivate(j *spawnJob) (pid int, exited <-chan syscall.Wait
 		const all = unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWPID | unix.CLONE_NEWNS
 		if err := unix.Setns(j.view.pidfd, all); err != nil {
 			return fmt.Errorf("join the private view: %w", err)
+		}
+		if j.bind != nil {
+			if err := j.bind.make(); err != nil {
+				return err
+			}
 		}
 		sys := &syscall.SysProcAttr{}
 		if j.terminal {

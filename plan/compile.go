@@ -24,6 +24,7 @@ type Plan struct {
 	Warnings []Warning
 
 	ports  []*Port // by PortID
+	mates  map[PortID]PortID
 	byName map[string]int
 	movers []*sky.Mover       // by node
 	kinks  []waypointInstants // by node
@@ -68,6 +69,7 @@ func Compile(s *scenario.Scenario) (*Plan, error) {
 		return nil, err
 	}
 	c.numberPorts()
+	c.mates = c.fixedPeers()
 	return c.Plan, nil
 }
 
@@ -102,6 +104,13 @@ func (p *Plan) PortByName(node, port string) (*Port, bool) {
 
 // NodeOf is the node that a port belongs to.
 func (p *Plan) NodeOf(id PortID) *Node { return &p.Nodes[p.ports[id].Node] }
+
+// FixedPeer is the one port that a port ever meets: that of ring, grid and
+// explicit links. Others meet many, and have none.
+func (p *Plan) FixedPeer(id PortID) (PortID, bool) {
+	peer, ok := p.mates[id]
+	return peer, ok
+}
 
 type compiler struct {
 	*Plan

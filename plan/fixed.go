@@ -23,6 +23,21 @@ type fixedGroup struct {
 	medium      *medium
 }
 
+// fixedPeers are the ends of all fixed links, each by the other.
+func (p *Plan) fixedPeers() map[PortID]PortID {
+	peers := make(map[PortID]PortID)
+	for _, g := range p.groups {
+		if g, ok := g.(*fixedGroup); ok {
+			for i := range g.links {
+				l := &g.links[i]
+				a, b := p.id(l.nodeA, l.portA), p.id(l.nodeB, l.portB)
+				peers[a], peers[b] = b, a
+			}
+		}
+	}
+	return peers
+}
+
 func (g *fixedGroup) begin(b *book) planner {
 	return &fixedPlanner{fixedGroup: g, book: b, open: make([]*joined, len(g.links))}
 }

@@ -64,6 +64,12 @@ func TestIridiumLinks(t *testing.T) {
 	pairs := map[[2]PortID]bool{}
 	for _, c := range all {
 		a, b := p.NodeOf(c.A), p.NodeOf(c.B)
+		fixed := c.Class == IntraPlane || c.Class == InterPlane
+		ab, okA := p.FixedPeer(c.A)
+		ba, okB := p.FixedPeer(c.B)
+		if okA != fixed || okB != fixed || fixed && (ab != c.B || ba != c.A) {
+			t.Errorf("%s - %s: fixed peers %v %v, %v %v", a.Name, b.Name, ab, okA, ba, okB)
+		}
 		switch c.Class {
 		case IntraPlane:
 			if c.Start != 0 || c.Ends || a.Plane != b.Plane || (a.Slot+1)%11 != b.Slot || p.Port(c.A).Name != "fore" || p.Port(c.B).Name != "aft" {

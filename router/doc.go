@@ -34,6 +34,13 @@
 // Daemons run in the foreground and write their log to standard output. FRR's
 // run as the user frr, as they insist to; BIRD runs as root.
 //
+// From FRR 9 on mgmtd has the settings of staticd, from FRR 10 on those of zebra,
+// too. It is one more process of a node that needs it, is up before zebra, and
+// reads the same zebra.conf and staticd.conf. Lines that are not its own it logs
+// as errors, as zebra does with what has become mgmtd's: neither minds. Places of
+// these versions that no option changes are bound to the node's directory
+// (Binds).
+//
 // # Templates
 //
 // The built-in configurations are text/templates with Data as their data, in

@@ -119,7 +119,13 @@ func newNetwork(t *testing.T, nodes int, r scenario.Routing, ipv4 bool) *network
 
 func (n *network) input(i int) Input {
 	name := n.specs[i].Name
-	return Input{Name: name, Index: i, Routing: n.r, IPv4: n.ipv4, Dir: n.l.Dir(name), Ports: []Link{{Name: "left"}, {Name: "right"}}}
+	in := Input{Name: name, Index: i, Routing: n.r, IPv4: n.ipv4, Dir: n.l.Dir(name), FRR: Release(), Ports: []Link{{Name: "left"}, {Name: "right"}}}
+	if n.r.Protocol == Static { // a ring of two
+		other := 1 - i
+		in.Ports[0].Peer, in.Ports[1].Peer = address.LinkLocal(other, 1).Addr(), address.LinkLocal(other, 0).Addr()
+		in.Resolve = func(string) (netip.Prefix, bool) { return address.Scheme{}.Loopback(other), true }
+	}
+	return in
 }
 
 func (w *wire) carry(stop <-chan struct{}) {
@@ -229,7 +235,8 @@ var realDaemons = []struct {
 	{"ospf3-bird", scenario.Routing{Protocol: OSPF3, Hello: scenario.Duration(time.Second), Dead: scenario.Duration(3 * time.Second), BFD: &scenario.BFD{}}, false},
 	{"ospf3-frr", scenario.Routing{Protocol: OSPF3, Daemon: FRR, Hello: scenario.Duration(time.Second), Dead: scenario.Duration(3 * time.Second), SPFDelay: scenario.Duration(50 * time.Millisecond), BFD: &scenario.BFD{}}, false},
 	{"ospf2", scenario.Routing{Protocol: OSPF2, Hello: scenario.Duration(time.Second), Dead: scenario.Duration(3 * time.Second), BFD: &scenario.BFD{}}, true},
-	{"bgp", scenario.Routing{Protocol: BGP, BFD: &scenario.BFD{}}, true},
+	{"bgp", scenario.Routing{Protocol: BGP}, true},
+	{"bgp-bfd", scenario.Routing{Protocol: BGP, BFD: &scenario.BFD{}}, true},
 }
 
 // Real daemons on n0 - n1 - n2 find each other, and after n1 is replaced by n3,
@@ -251,6 +258,7 @@ func TestRealDaemons(t *testing.T) {
 				return n.reaches(2, 0)
 			}
 			n.eventually("ends reach each other", ends)
+			n.eventually("the route has a source", func() error { return n.sourced(0, 2) })
 			n.eventually("the node between has both adjacencies", n.adjacencies("left", "right"))
 			n.part(0, 1)
 			n.eventually("the node between has one adjacency left", n.adjacencies("right"))
@@ -260,6 +268,81 @@ func TestRealDaemons(t *testing.T) {
 			n.eventually("ends reach each other by the other way", ends)
 		})
 	}
+}
+
+// Each of two nodes has a route to the other.
+//
+//	n0:right ---- left:n1:right ---- left:n0
+func TestStaticRoutes(t *testing.T) {
+	for _, daemon := range []string{FRR, BIRD} {
+		t.Run(daemon, func(t *testing.T) {
+			n := newNetwork(t, 2, scenario.Routing{Protocol: Static, Daemon: daemon, Routes: []scenario.StaticRoute{{To: "other", Via: "right"}}}, false)
+			n.join(0, 1)
+			n.join(1, 0)
+			n.eventually("daemons are up", n.up)
+			for i := range 2 {
+				n.eventually("the other is reached", func() error { return n.reaches(i, 1-i) })
+				n.eventually("the route has a source", func() error { return n.sourced(i, 1-i) })
+			}
+		})
+	}
+}
+
+// zebra and mgmtd, killed and started again, have their settings back.
+func TestRestartedDaemons(t *testing.T) {
+	n := newNetwork(t, 2, scenario.Routing{Protocol: Static, Routes: []scenario.StaticRoute{{To: "other", Via: "right"}}}, false)
+	n.join(0, 1)
+	n.join(1, 0)
+	n.eventually("daemons are up", n.up)
+	n.eventually("the route has a source", func() error { return n.sourced(0, 1) })
+	programs, err := Programs(n.r, Release())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, program := range []string{manager, "zebra"} {
+		if !slices.Contains(programs, program) {
+			continue
+		}
+		for _, s := range n.l.Processes() {
+			if s.Node == "n0" && s.Name == program {
+				if err := unix.Kill(s.PID, unix.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		n.eventually(program+" is up again", func() error {
+			for _, s := range n.l.Processes() {
+				if s.Node == "n0" && s.Name == program && s.Restarts == 0 {
+					return errors.New("not started again")
+				}
+			}
+			return n.up()
+		})
+	}
+	to := address.Scheme{}.Loopback(1).Addr().String()
+	// What the first zebra has left in the kernel is none of the second one's.
+	if _, err := n.l.Exec(context.Background(), "n0", []string{"ip", "-6", "route", "flush", to}, node.Stdio{}); err != nil {
+		t.Fatal(err)
+	}
+	n.eventually("the route is there again", func() error { return n.sourced(0, 1) })
+}
+
+// sourced checks that packets of a to b's loopback are from a's: that is a
+// setting of zebra, not of the protocol's daemon.
+func (n *network) sourced(a, b int) error {
+	from, to, family := address.Scheme{}.Loopback(a).Addr(), address.Scheme{}.Loopback(b).Addr(), "-6"
+	if n.r.Protocol == OSPF2 {
+		from, to, family = address.RouterID(a), address.RouterID(b), "-4"
+	}
+	var out strings.Builder
+	code, err := n.l.Exec(context.Background(), fmt.Sprintf("n%d", a), []string{"ip", family, "route", "show", to.String()}, node.Stdio{Out: &out, Err: &out})
+	if err != nil || code != 0 {
+		return fmt.Errorf("exit code %d, %v: %s", code, err, out.String())
+	}
+	if !strings.Contains(out.String(), " src "+from.String()+" ") {
+		return fmt.Errorf("n%d to %s is not from %s: %s", a, to, from, out.String())
+	}
+	return nil
 }
 
 // adjacencies checks that n1 has these neighbours, and no more, up.

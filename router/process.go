@@ -44,33 +44,40 @@ func birdProcess(dir string, recovers bool) node.Process {
 	}
 }
 
-// frrProcess runs one of FRR's daemons. maxPaths is how many next hops zebra
-// gives a route, 0 for its default.
-func frrProcess(dir, program string, maxPaths int) node.Process {
+// frrProcess runs one of the daemons of an entry, of that major version of FRR.
+func frrProcess(dir, program string, r scenario.Routing, frr int) node.Process {
+	argv := []string{filepath.Join(frrDir, program)}
+	if !configuredByManager(program, frr) {
+		argv = append(argv, "-f", program+".conf")
+	}
 	p := node.Process{
 		Name: program,
-		Argv: []string{
-			filepath.Join(frrDir, program),
-			"-f", program + ".conf", "-i", program + ".pid", "-z", "zserv.api", "--vty_socket", ".",
+		Argv: append(argv,
+			"-i", program+".pid", "-z", "zserv.api", "--vty_socket", ".",
 			"-A", "127.0.0.1", "-P", "0", // no terminal over TCP
 			"--log", "stdout", "--log-level", "informational",
 			"--limit-fds", "1024", // else its tables are as long as the limit of open files
-		},
-		Dir:     dir,
-		Restart: node.Always,
+		),
+		Dir:      dir,
+		BindOver: Binds(FRR, frr),
+		Restart:  node.Always,
 		Ready: func(ctx context.Context) error {
 			_, err := askFRR(ctx, filepath.Join(dir, program+".vty"), "show version")
 			return err
 		},
 	}
 	switch program {
+	case manager:
 	case "zebra":
-		if maxPaths > 0 {
-			p.Argv = append(p.Argv, "--ecmp", strconv.Itoa(maxPaths))
+		if r.MaxPaths > 0 {
+			p.Argv = append(p.Argv, "--ecmp", strconv.Itoa(r.MaxPaths))
+		}
+		if managed(r.Protocol, frr) {
+			p.After = manager
 		}
 	case "bfdd":
-		if bfdctl() {
-			p.Argv = append(p.Argv, "--bfdctl", "bfdd.sock")
+		if len(p.BindOver) == 0 {
+			p.Argv = append(p.Argv, "--bfdctl", "bfdd.sock") // else one place for all nodes
 		}
 		fallthrough
 	default:
@@ -130,7 +137,7 @@ func Preflight(entries []scenario.Routing) error {
 		if daemon == "" {
 			continue
 		}
-		for _, program := range programsOf(daemon, r) {
+		for _, program := range programsOf(daemon, r, Release()) {
 			if _, err := exec.LookPath(programPath(daemon, program)); err != nil {
 				return fmt.Errorf("routing: protocol %s needs %s, which is not there; install it with `apt-get install %s`: %w", r.Protocol, programPath(daemon, program), packages[daemon], ErrMissing)
 			}
@@ -139,7 +146,11 @@ func Preflight(entries []scenario.Routing) error {
 			if _, err := frrOwner(); err != nil {
 				return err
 			}
-			if err := checkManaged(r); err != nil {
+			version, err := Version(context.Background(), FRR)
+			if err != nil {
+				return err
+			}
+			if err := checkBFD(r, version); err != nil {
 				return err
 			}
 		}

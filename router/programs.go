@@ -3,14 +3,15 @@ package router
 import "orrery.dev/orrery/scenario"
 
 // Programs lists the programs that each node of a routing entry runs, in order
-// of start, such as zebra and isisd. It is empty where the kernel alone routes.
-// The error says what the entry's daemon cannot do.
-func Programs(r scenario.Routing) ([]string, error) {
+// of start, such as zebra and isisd; frr is the major version of FRR, as Release
+// tells it. The list is empty where the kernel alone routes. The error says what
+// the entry's daemon cannot do.
+func Programs(r scenario.Routing, frr int) ([]string, error) {
 	daemon, err := Daemon(r)
 	if err != nil || daemon == "" {
 		return nil, err
 	}
-	return programsOf(daemon, r), nil
+	return programsOf(daemon, r, frr), nil
 }
 
 // Package is the package of Debian and Ubuntu that holds a daemon.

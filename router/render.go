@@ -74,6 +74,8 @@ type Input struct {
 	MTU int
 	// Dir is the node's directory.
 	Dir string
+	// FRR is its major version, as Release tells it.
+	FRR int
 	// Template is the text of the user's template file, empty for none.
 	Template string
 	// Area of the node as the scenario names it; empty for the backbone.
@@ -198,7 +200,7 @@ func Render(in Input) (Output, error) {
 		return Output{}, err
 	}
 	out := Output{Daemon: daemon}
-	programs := programsOf(daemon, in.Routing)
+	programs := programsOf(daemon, in.Routing, in.FRR)
 	for _, p := range programs {
 		name := p + ".conf"
 		var b bytes.Buffer
@@ -211,7 +213,7 @@ func Render(in Input) (Output, error) {
 		out.Processes = []node.Process{birdProcess(in.Dir, in.Routing.AdvertiseAfter > 0)}
 	} else {
 		for _, p := range programs {
-			out.Processes = append(out.Processes, frrProcess(in.Dir, p, in.Routing.MaxPaths))
+			out.Processes = append(out.Processes, frrProcess(in.Dir, p, in.Routing, in.FRR))
 		}
 	}
 	for i := range out.Processes {
@@ -222,11 +224,15 @@ func Render(in Input) (Output, error) {
 
 // programsOf lists the programs that an entry needs, in order of start. Each
 // has a configuration file of its name.
-func programsOf(daemon string, r scenario.Routing) []string {
+func programsOf(daemon string, r scenario.Routing, frr int) []string {
 	if daemon == BIRD {
 		return []string{"bird"}
 	}
-	list := []string{"zebra"}
+	var list []string
+	if managed(r.Protocol, frr) {
+		list = append(list, manager)
+	}
+	list = append(list, "zebra")
 	if r.BFD != nil && r.Protocol != Static {
 		list = append(list, "bfdd")
 	}

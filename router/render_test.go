@@ -47,6 +47,8 @@ func TestGolden(t *testing.T) {
 	floodFRR := flood
 	floodFRR.Daemon = FRR
 	flood.AdvertiseAfter = seconds(25)
+	static := scenario.Routing{Protocol: Static, Routes: []scenario.StaticRoute{{To: "ams", Via: "fore"}, {To: "fd00:0:1::/48", Via: "fore"}}}
+	frr := func(major int) func(*Input) { return func(in *Input) { in.FRR = major } }
 	border := func(in *Input) {
 		in.Ports[1].Areas = []string{"", ""}
 		in.Ports[2].Areas = []string{in.Area}
@@ -68,7 +70,11 @@ func TestGolden(t *testing.T) {
 		"ospf2":            {r: with(OSPF2, ""), change: func(in *Input) { in.IPv4 = true }},
 		"bgp":              {r: scenario.Routing{Protocol: BGP}},
 		"bgp-timers":       {r: with(BGP, FRR), change: func(in *Input) { in.IPv4 = true }},
-		"static-frr":       {r: scenario.Routing{Protocol: Static, Routes: []scenario.StaticRoute{{To: "ams", Via: "fore"}, {To: "fd00:0:1::/48", Via: "fore"}}}},
+		"isis-frr10":       {r: with(ISIS, ""), change: frr(10)},
+		"bgp-frr10":        {r: scenario.Routing{Protocol: BGP, MaxPaths: 4}, change: frr(10)},
+		"static-frr9":      {r: static, change: frr(9)},
+		"static-frr10":     {r: static, change: frr(10)},
+		"static-frr":       {r: static},
 		"static-bird":      {r: scenario.Routing{Protocol: Static, Daemon: BIRD, Routes: []scenario.StaticRoute{{To: "ams", Via: "fore"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,6 +93,12 @@ func TestGolden(t *testing.T) {
 			}
 			for _, p := range out.Processes {
 				b.WriteString("-- run " + p.Name + " --\n" + strings.Join(p.Argv, " ") + "\n")
+				if p.After != "" {
+					b.WriteString("after " + p.After + "\n")
+				}
+				for _, dir := range p.BindOver {
+					b.WriteString("over " + dir + "\n")
+				}
 				if p.Nice != c.r.Nice {
 					t.Errorf("%s runs at nice %d, want %d", p.Name, p.Nice, c.r.Nice)
 				}

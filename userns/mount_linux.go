@@ -50,7 +50,8 @@ func squashUsers(names []string) error {
 	}
 	// The files live in a file system that is mounted while they are bound only.
 	const place = "/tmp"
-	if err := unix.Mount("orrery", place, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755"); err != nil {
+	// Not of the name that node gives its mounts: those are taken from what daemons see.
+	if err := unix.Mount("users", place, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755"); err != nil {
 		return fmt.Errorf("mount a tmpfs: %w", err)
 	}
 	for _, f := range changed {

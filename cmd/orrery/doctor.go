@@ -14,6 +14,7 @@ import (
 
 	"orrery.dev/orrery/doctor"
 	"orrery.dev/orrery/plan"
+	"orrery.dev/orrery/router"
 	"orrery.dev/orrery/rundir"
 	"orrery.dev/orrery/userns"
 )
@@ -40,7 +41,7 @@ is missing.`,
 			if err != nil {
 				return err
 			}
-			if need, err = doctor.NeedOf(p); err != nil {
+			if need, err = doctor.NeedOf(p, router.Release()); err != nil {
 				return usageError(err)
 			}
 		}
@@ -59,7 +60,7 @@ is missing.`,
 // preflight refuses what this host cannot run, and says on standard error what
 // will go worse than expected, both in doctor's words.
 func preflight(ctx context.Context, p *plan.Plan) error {
-	need, err := doctor.NeedOf(p)
+	need, err := doctor.NeedOf(p, router.Release())
 	if err != nil {
 		return usageError(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"orrery.dev/orrery/doctor"
+	"orrery.dev/orrery/router"
 	"orrery.dev/orrery/rundir"
 	"orrery.dev/orrery/tune"
 )
@@ -67,7 +68,7 @@ func runTune(ctx context.Context, o *tuneOptions) error {
 		if err != nil {
 			return err
 		}
-		if need, err = doctor.NeedOf(p); err != nil {
+		if need, err = doctor.NeedOf(p, router.Release()); err != nil {
 			return usageError(err)
 		}
 	}

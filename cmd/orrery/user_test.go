@@ -178,10 +178,10 @@ func (u *ordinaryUser) gone(t *testing.T) {
 // outside of the namespaces that they live in.
 func TestOrdinaryUser(t *testing.T) {
 	u := newOrdinaryUser(t)
-	for name, routing := range map[string]string{"oracle": oracleRouting, "bird": birdRouting, "frr": frrRouting} {
+	for name, routing := range map[string]string{"oracle": oracleRouting, "bird": birdRouting, "frr": frrRouting, "frr-private": frrRouting + "\n  isolation: all"} {
 		t.Run(name, func(t *testing.T) {
-			if name != "oracle" {
-				if _, err := router.Version(t.Context(), name); err != nil {
+			if daemon, _, _ := strings.Cut(name, "-"); daemon != "oracle" {
+				if _, err := router.Version(t.Context(), daemon); err != nil {
 					t.Skip(err)
 				}
 			}
