@@ -18,6 +18,7 @@ BENCH    ?= ./scripts/benchtable ./orbit/... ./sky ./plan ./route ./curve ./fabr
 COUNT    ?= 6
 FUZZTIME ?= 30s
 HOURS    ?= 2
+SOAK     ?=
 
 ##@ Use
 
@@ -54,7 +55,7 @@ bench: ## measure COUNT times and print medians and ratios within this run
 	@$(GO) run ./scripts/benchtable bin/bench.txt
 
 soak: build ## run ten thousand ports for HOURS, 20 times faster than life, and print what grows
-	$(GO) run ./scripts/soak -for $(HOURS)h examples/dt-10k.yaml
+	$(GO) run ./scripts/soak -for $(HOURS)h $(SOAK) examples/dt-10k.yaml
 
 ##@ Develop
 

@@ -206,7 +206,10 @@ func (r *run) transfer(ctx context.Context, from, to string) string {
 	var bytes float64
 	var done, broken int
 	for ctx.Err() == nil {
-		out, err := r.orrery(ctx, "exec", from, "--", "iperf3", "-c", strings.TrimSpace(address), "-t", "20", "-b", "20M", "-J")
+		// A connection that hears nothing for a while waits ever longer.
+		once, cancel := context.WithTimeout(ctx, time.Minute)
+		out, err := r.orrery(once, "exec", from, "--", "iperf3", "-c", strings.TrimSpace(address), "-t", "20", "-b", "20M", "-J")
+		cancel()
 		var result struct {
 			End struct {
 				Received struct{ Bytes float64 } `json:"sum_received"`

@@ -16,7 +16,7 @@ var quantities = []struct{ name, unit string }{
 	{"emulator, descriptors", ""},
 	{"emulator, threads", ""},
 	{"goroutines", ""},
-	{"kernel, slab", "kB"},
+	{"kernel, slab that stays", "kB"},
 	{"kernel, per-CPU memory", "kB"},
 	{"kernel, stacks", "kB"},
 	{"kernel, open files", ""},
@@ -75,7 +75,8 @@ func family(pid int) []int {
 	return out
 }
 
-// kernel is what the kernel holds, in kB, and the number of open files.
+// kernel is what the kernel holds, in kB, and the number of open files. Of its slabs
+// only what it cannot give back counts: names of files fill the rest.
 type kernel struct{ slab, perCPU, stacks, files float64 }
 
 func readKernel() (kernel, error) {
@@ -87,7 +88,7 @@ func readKernel() (kernel, error) {
 	if err != nil {
 		return kernel{}, err
 	}
-	k := kernel{slab: mem["Slab"], perCPU: mem["Percpu"], stacks: mem["KernelStack"]}
+	k := kernel{slab: mem["SUnreclaim"], perCPU: mem["Percpu"], stacks: mem["KernelStack"]}
 	if _, err := fmt.Sscan(string(data), &k.files); err != nil {
 		return k, fmt.Errorf("/proc/sys/fs/file-nr: %w", err)
 	}
