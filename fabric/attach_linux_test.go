@@ -342,3 +342,33 @@ func TestAttachWhileChildIsGone(t *testing.T) {
 		t.Fatalf("no frame: %q, %+v", f.Trouble(), f.Counters(0))
 	}
 }
+
+// The descriptor of a device that is taken away stays open until no worker can be using
+// it any more.
+func TestDetachWaitsForWorkers(t *testing.T) {
+	n0, d0, _ := socketPair(t)
+	s, err := fabric.NewStepper(fabric.Config{Timeline: running(t), Workers: 1, Ports: []fabric.Port{{Name: "a", Device: d0}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.CloseStepper()
+	s.Start()
+	detached := make(chan error, 1)
+	go func() { detached <- s.Detach(0) }()
+	if !within(10*time.Second, s.Woken) {
+		t.Fatal("the worker is not asked to begin another turn")
+	}
+	select {
+	case err := <-detached:
+		t.Fatalf("Detach returned while the worker was in its turn: %v", err)
+	case <-time.After(20 * time.Millisecond): // what is wrong shows sooner or not at all
+	}
+	if _, err := unix.Read(n0, make([]byte, 1)); !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("the device was closed while the worker was in its turn: %v", err)
+	}
+	s.Turn()
+	if err := <-detached; err != nil {
+		t.Fatal(err)
+	}
+	ended(t, n0)
+}

@@ -75,8 +75,8 @@
 //
 // With segmentation offload a node's stack hands over up to 64 KiB as one frame.
 // A port may do so only while its wire cannot be distorted by it: no loss model,
-// no short queue, and a rate at which 64 KiB take no longer than
-// Config.SuperFrame. The time that one occupies the link includes the headers of
+// no short queue, a rate at which 64 KiB take no longer than Config.SuperFrame, and a
+// peer on this host. The time that one occupies the link includes the headers of
 // all the segments it stands for. Otherwise the port's offloads are switched off;
 // super-frames that the node sent before it learned of that are carried whole.
 //

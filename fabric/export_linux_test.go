@@ -109,6 +109,26 @@ var (
 	CompleteChecksum  = completeChecksum
 )
 
+// Start makes the engine believe that its workers run, which the test then does.
+func (s *Stepper) Start() {
+	s.announcer.start(&s.running)
+	s.started = true
+}
+
+// Woken tells whether a worker was asked to begin another turn.
+func (s *Stepper) Woken() bool {
+	w := s.workers[0]
+	for i := range w.poll(0) {
+		if w.events[i].Fd == eventWake {
+			return true
+		}
+	}
+	return false
+}
+
+// Turn begins another turn of the worker.
+func (s *Stepper) Turn() { s.workers[0].turn.Add(1) }
+
 // KillChild kills the child with SIGKILL and waits until it is noticed. If one is being
 // started, that is waited for.
 func (p *Process) KillChild() {

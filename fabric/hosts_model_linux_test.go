@@ -62,6 +62,7 @@ type hostsModel struct {
 	nodes     []int // descriptors of the nodes' ends, by port
 	lives     []int // host of each port
 	roomy     bool
+	watched   bool // the test itself looks at what nodes receive
 }
 
 // all fabrics of host h.
@@ -215,6 +216,9 @@ func (m *hostsModel) compare(t *rapid.T) {
 				t.Fatalf("host %d: port %d counts %+v, want %+v", h, i, r, w)
 			}
 		}
+	}
+	if m.watched {
+		return
 	}
 	for i, fd := range m.nodes {
 		want := map[flight][][]byte{}
@@ -477,4 +481,95 @@ func TestTwoHostsAreLikeOne(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Frames keep their order though the underlay changes it: if a later one has not been
+// delivered yet they wait for their turn, and else they are dropped.
+func TestOrderIsKeptBetweenHosts(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		delay float64
+		want  []byte
+		lost  uint64
+	}{{"in time", 5e-3, []byte{1, 2, 3, 4}, 0}, {"too late", 0, []byte{2, 3, 4}, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			rapid.Check(t, func(rt *rapid.T) {
+				m := newHostsModel(rt, 2, 2, 1, time.Millisecond)
+				defer m.close()
+				for p := range fabric.PortID(2) {
+					m.lives[p] = int(p)
+					m.attach(rt, p)
+					m.place(rt, p)
+				}
+				for !m.up() {
+					m.advance(rt, time.Millisecond)
+				}
+				for h := range m.real {
+					for _, f := range m.all(h) {
+						f.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: time.Hour, Delay: curve.Constant(c.delay)})
+						f.Set(1, &fabric.Wire{Peer: 0, Contact: 1, End: time.Hour, Delay: curve.Constant(c.delay)})
+					}
+				}
+				// The first datagram with frames is held back, and comes after so many others.
+				after := rapid.IntRange(1, 3).Draw(rt, "after")
+				for _, n := range m.networks {
+					var held []byte
+					seen := 0
+					n.Tamper(func(_, _ netip.AddrPort, d []byte) [][]byte {
+						if d[3] != 3 {
+							return [][]byte{d}
+						}
+						seen++
+						switch seen {
+						case 1:
+							held = d
+							return nil
+						case 1 + after:
+							return [][]byte{d, held}
+						}
+						return [][]byte{d}
+					})
+				}
+				var got []byte
+				receive := func() {
+					buf := make([]byte, 2000)
+					m.compare(rt) // what was written is read at this instant
+					m.advance(rt, 100*time.Microsecond)
+					for {
+						n, err := unix.Read(m.nodes[1], buf)
+						if err != nil || n == 0 {
+							return
+						}
+						got = append(got, buf[tap.HeaderLen])
+					}
+				}
+				m.watched = true
+				for number := byte(1); number <= 4; number++ {
+					frame := make([]byte, tap.HeaderLen+60)
+					frame[tap.HeaderLen] = number
+					if _, err := unix.Write(m.nodes[0], frame); err != nil {
+						rt.Fatal(err)
+					}
+					m.model[0].Send(0, frame[tap.HeaderLen:])
+					receive()
+				}
+				for range 100 {
+					receive()
+				}
+				if !bytes.Equal(got, c.want) {
+					rt.Errorf("frames %v arrived, want %v", got, c.want)
+				}
+				if n := m.real[1].Counters(0).DropUnderlay; n != c.lost {
+					rt.Errorf("%d frames count as dropped for their order, want %d", n, c.lost)
+				}
+				var model []byte
+				for _, d := range m.model[1].Take(1) {
+					model = append(model, d.Frame[0])
+				}
+				if !bytes.Equal(model, c.want) {
+					rt.Errorf("the model delivers %v, want %v", model, c.want)
+				}
+			})
+		})
+	}
 }

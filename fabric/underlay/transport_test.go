@@ -354,6 +354,11 @@ func TestPeerComesBack(t *testing.T) {
 		if len(w.a.got) != life+1 || len(w.b.got) != 1 {
 			t.Fatalf("life %d: a has %d frames, b %d", life, len(w.a.got), len(w.b.got))
 		}
+		for _, h := range []*host{w.a, w.b} {
+			if s := w.peer(h); s.Lost != 0 {
+				t.Errorf("life %d: %d datagrams are missing that nobody has sent", life, s.Lost)
+			}
+		}
 		if err := w.b.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -385,6 +390,29 @@ func TestPeerComesBack(t *testing.T) {
 	w.pass(5 * time.Millisecond)
 	if len(w.a.got) != got+1 {
 		t.Error("frames do not go on")
+	}
+}
+
+// Nothing is sent to a peer that does not have the keys yet.
+func TestPeerMustKnow(t *testing.T) {
+	w := newWorld(t, underlaytest.Path{Latency: time.Millisecond}, 1)
+	w.net.Tamper(func(from, _ netip.AddrPort, d []byte) [][]byte {
+		if from == addressA && d[3] == 2 { // what would let b know a's session
+			return nil
+		}
+		return [][]byte{d}
+	})
+	w.pass(time.Second)
+	if s := w.peer(w.a); s.Up || s.Heard < 0 {
+		t.Errorf("%+v", s)
+	}
+	if w.send(t, w.a, 1, 100) {
+		t.Error("a frame was taken that nobody can open")
+	}
+	w.net.Tamper(nil)
+	w.up(t)
+	if !w.send(t, w.a, 2, 100) {
+		t.Error("no frame is taken though the peer knows")
 	}
 }
 
