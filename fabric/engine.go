@@ -37,6 +37,12 @@ type Config struct {
 	SuperFrame time.Duration
 	// Ordinary leaves workers at ordinary priority.
 	Ordinary bool
+	// Spin makes workers poll where they would sleep, which uses up to nine tenths of a
+	// CPU for each of them at all times.
+	Spin bool
+	// OneByOne delivers each frame by a write of its own, also where several could be
+	// joined: see "Coalescing" in the package's documentation.
+	OneByOne bool
 }
 
 const (
@@ -51,6 +57,7 @@ type Engine struct {
 	workers    []*worker
 	ledger     *ledger
 	superFrame time.Duration
+	joinSpan   int64 // ns between the arrivals of frames that are joined at most; 0: none are
 	control    control
 	announcer  announcer
 	closed     atomic.Bool
@@ -73,18 +80,18 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.start(c.Ordinary)
+	e.start(c)
 	return e, nil
 }
 
 // start sets the engine's threads going.
-func (e *Engine) start(ordinary bool) {
+func (e *Engine) start(c Config) {
 	e.control.start(&e.running)
 	e.announcer.start(&e.running)
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(e.workers))
 	for _, w := range e.workers {
 		ready := make(chan struct{})
-		e.running.Go(func() { w.run(ready, !ordinary) })
+		e.running.Go(func() { w.run(ready, !c.Ordinary, c.Spin) })
 		<-ready
 	}
 }
@@ -121,6 +128,9 @@ func build(c Config, l *ledger) (*Engine, error) {
 		l = newLedger(len(c.Ports), c.Workers)
 	}
 	e := &Engine{timeline: c.Timeline, superFrame: c.SuperFrame, ledger: l}
+	if !c.OneByOne {
+		e.joinSpan = int64(c.SuperFrame)
+	}
 	e.control.cond.L = &e.control.mu
 	nodes := make(map[int]*transit)
 	for i, p := range c.Ports {
@@ -189,8 +199,7 @@ func (e *Engine) SetCarriers(carriers ...Carrier) error {
 	return e.announcer.set(e.ports, carriers)
 }
 
-// Counters of a port. A frame is what the node's kernel handed over or took:
-// a super-frame counts once.
+// Counters of a port. A super-frame counts as the frames that it stands for.
 func (e *Engine) Counters(id PortID) Counters { return e.ledger.counters(id) }
 
 // Fidelity says how truthfully frames were carried so far.
