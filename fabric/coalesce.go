@@ -122,7 +122,8 @@ func parsePacket(data []byte) (p packet, ok bool) {
 		return p, false
 	}
 	frame := data[tap.HeaderLen:]
-	if frame[0]&1 != 0 { // a group address
+	// A group address; fields that only a super-frame has, and that a TAP may refuse.
+	if frame[0]&1 != 0 || binary.LittleEndian.Uint32(data[vnetHeaderLen:]) != 0 {
 		return p, false
 	}
 	ip := frame[etherHeader:]

@@ -217,11 +217,16 @@ func (tr *traffic) frame(t *rapid.T, f *flow, size int, odd string) []byte {
 	case "vnet flags":
 		b[0] |= 2
 	case "gso":
-		b[1], b[4] = byte(rapid.IntRange(1, 6).Draw(t, "gso")), byte(rapid.IntRange(0, 255).Draw(t, "gso size"))
+		// Not 3: the kernel draws identifications for the fragments that it makes of these.
+		b[1], b[4] = rapid.SampledFrom([]byte{1, 2, 4, 5}).Draw(t, "gso"), byte(rapid.IntRange(100, 255).Draw(t, "gso size"))
 	case "cut":
 		b = b[:rapid.IntRange(tap.HeaderLen+1, len(b)).Draw(t, "cut")]
 	case "noise":
-		b[rapid.IntRange(0, len(b)-1).Draw(t, "at")] ^= byte(1) << rapid.IntRange(0, 7).Draw(t, "bit")
+		// Not in the type of segmentation: see above.
+		at := rapid.IntRange(0, len(b)-1).Draw(t, "at")
+		if at != 1 {
+			b[at] ^= byte(1) << rapid.IntRange(0, 7).Draw(t, "bit")
+		}
 	}
 	return b
 }
