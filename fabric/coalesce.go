@@ -48,6 +48,8 @@ const (
 	// maxHeaders are those of Ethernet, IPv6, and TCP with all the options it has room
 	// for.
 	maxHeaders = etherHeader + headerIPv6 + 60
+	// maxPiece is of a length that a kernel finds memory for without effort.
+	maxPiece = 24 << 10
 	// maxPacket is the longest packet of IPv4, and held to for IPv6 as well.
 	maxPacket = 1<<16 - 1
 
@@ -262,7 +264,13 @@ func (c *coalescer) finish() (parts []unix.Iovec, size int) {
 			h[vnetGSOType] = vnetGSOTCPv6
 		}
 	}
-	binary.LittleEndian.PutUint16(h[vnetHeaderLen:], uint16(p.payload))
+	// Without a length of headers the kernel makes the packet in one piece, which is
+	// cheaper to take apart, but hard to find memory for if it is long.
+	headers := 0
+	if p.payload+c.bytes > maxPiece {
+		headers = p.payload
+	}
+	binary.LittleEndian.PutUint16(h[vnetHeaderLen:], uint16(headers))
 	binary.LittleEndian.PutUint16(h[vnetGSOSize:], uint16(p.size))
 	binary.LittleEndian.PutUint16(h[vnetCsumStart:], uint16(p.transport))
 	binary.LittleEndian.PutUint16(h[vnetCsumOffset:], uint16(p.checksum()))

@@ -57,7 +57,8 @@ type Engine struct {
 	workers    []*worker
 	ledger     *ledger
 	superFrame time.Duration
-	joinSpan   int64 // ns between the arrivals of frames that are joined at most; 0: none are
+	joinSpan   int64 // ns between the arrivals of frames that are joined at most
+	patience   int64 // ns that a due frame may wait for reading; 0: nothing is joined
 	control    control
 	announcer  announcer
 	closed     atomic.Bool
@@ -129,7 +130,7 @@ func build(c Config, l *ledger) (*Engine, error) {
 	}
 	e := &Engine{timeline: c.Timeline, superFrame: c.SuperFrame, ledger: l}
 	if !c.OneByOne {
-		e.joinSpan = int64(c.SuperFrame)
+		e.joinSpan, e.patience = int64(c.SuperFrame), patience
 	}
 	e.control.cond.L = &e.control.mu
 	nodes := make(map[int]*transit)

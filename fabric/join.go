@@ -10,14 +10,15 @@ import (
 	"orrery.dev/orrery/tap"
 )
 
-// gatherMax is how many frames are read from one port, on a link without delay, before
-// the first of them is handed over together with those that can be joined with it. A
-// read takes a microsecond.
-const gatherMax = 16
+// patience is how long a frame that is due may wait in ns while a worker reads what
+// its node, or another one, has sent in one go. Frames that are read one right after the other, in a
+// microsecond each, and not with a delivery in between, are due so close together as they
+// were sent, and can be joined then.
+const patience = 20_000
 
 // mayJoin tells at a glance whether a frame for a port may be joined with others.
 func (w *worker) mayJoin(to PortID, data []byte) bool {
-	return w.engine.joinSpan > 0 && w.engine.ports[to].tap && looksJoinable(data)
+	return w.engine.patience > 0 && w.engine.ports[to].tap && looksJoinable(data)
 }
 
 // join puts p's first frame, which is due, together with those right after it that can

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -77,13 +78,11 @@ func byVeth(b testing.TB, nodes []*namespace) (received func() uint64) {
 		nodes[i].up("fore", foreNumber)
 		nodes[i+1].up("aft", aftNumber)
 	}
-	var stats *os.File
-	nodes[len(nodes)-1].do(func() (err error) {
-		stats, err = os.Open("/proc/thread-self/net/dev")
-		return err
-	})
-	b.Cleanup(func() { stats.Close() })
-	return func() uint64 { return interfacePackets(b, stats, "aft") }
+	stats := nodes[len(nodes)-1].statistics()
+	return func() uint64 {
+		received, _ := interfacePackets(b, stats, "aft")
+		return received
+	}
 }
 
 // Numbers of the two ends of each link, as namespace.up makes addresses of them.
@@ -290,9 +289,10 @@ func stream(b *testing.B, from, to *namespace) {
 	b.ReportMetric(float64(b.N)*float64(len(chunk))*8/b.Elapsed().Seconds()/1e9, "Gbit/s")
 }
 
-// interfacePackets reads the number of received frames of an interface out of
+// interfacePackets reads how many frames an interface has received and sent out of
 // /proc/net/dev.
-func interfacePackets(tb testing.TB, f *os.File, name string) (packets uint64) {
+func interfacePackets(tb testing.TB, f *os.File, name string) (received, sent uint64) {
+	tb.Helper()
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		tb.Fatal(err)
 	}
@@ -301,14 +301,33 @@ func interfacePackets(tb testing.TB, f *os.File, name string) (packets uint64) {
 		tb.Fatal(err)
 	}
 	for line := range strings.Lines(string(data)) {
-		var bytes uint64
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
-			if _, err := fmt.Sscan(rest, &bytes, &packets); err != nil {
-				tb.Fatal(err)
-			}
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), name+":")
+		if !ok {
+			continue
+		}
+		const receivedPackets, sentPackets = 1, 9
+		fields := strings.Fields(rest)
+		if len(fields) <= sentPackets {
+			tb.Fatalf("%q is no line of /proc/net/dev", line)
+		}
+		if received, err = strconv.ParseUint(fields[receivedPackets], 10, 64); err != nil {
+			tb.Fatal(err)
+		}
+		if sent, err = strconv.ParseUint(fields[sentPackets], 10, 64); err != nil {
+			tb.Fatal(err)
 		}
 	}
-	return packets
+	return received, sent
+}
+
+// statistics opens what interfacePackets reads.
+func (n *namespace) statistics() (f *os.File) {
+	n.do(func() (err error) {
+		f, err = os.Open("/proc/thread-self/net/dev")
+		return err
+	})
+	n.tb.Cleanup(func() { f.Close() })
+	return f
 }
 
 // rawSocket sends frames out of a device, past its queueing discipline.

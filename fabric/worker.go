@@ -47,7 +47,6 @@ type worker struct {
 	idle    int64    // host instant at which the worker last had nothing to do
 
 	coalescer coalescer
-	gathered  int // frames that are due, and wait for those that may be joined with them
 
 	account   *workerAccount
 	delivered []delivered // by peer
@@ -162,11 +161,11 @@ func (w *worker) receive(p *port, now int64) int64 {
 		frames += uint64(n)
 		bytes += uint64(b)
 		w.carry(p, now, into[:size])
-		if f := w.due.first(); f != nil && f.flight.first().arrival <= now && (w.gathered == 0 || w.gathered >= gatherMax) {
+		if w.isDue(now - w.engine.patience) {
 			now = w.deliver(now)
 		}
 	}
-	if w.gathered > 0 {
+	if w.isDue(now) {
 		now = w.deliver(now)
 	}
 	if frames > 0 {
@@ -174,6 +173,12 @@ func (w *worker) receive(p *port, now int64) int64 {
 		p.account.sentBytes.Add(bytes)
 	}
 	return now
+}
+
+// isDue tells whether a frame is due at an instant.
+func (w *worker) isDue(at int64) bool {
+	p := w.due.first()
+	return p != nil && p.flight.first().arrival <= at
 }
 
 // bury forgets a port whose device has gone: its namespace was destroyed.
@@ -226,9 +231,7 @@ func (w *worker) carry(p *port, now int64, data []byte) {
 		p.account.dropLoss.Add(uint64(frames))
 		return
 	}
-	due := arrival <= now
-	gather := due && w.mayJoin(wire.Peer, data)
-	if due && !gather && p.flight.len() == 0 {
+	if arrival <= now && p.flight.len() == 0 && !w.mayJoin(wire.Peer, data) {
 		w.hand(p, wire.Peer, data, arrival, now)
 		return
 	}
@@ -240,12 +243,6 @@ func (w *worker) carry(p *port, now int64, data []byte) {
 	p.flight.push(f)
 	if p.flight.len() == 1 {
 		w.due.add(p)
-	}
-	switch {
-	case gather:
-		w.gathered++
-	case due:
-		w.gathered = gatherMax // nothing is joined over this one
 	}
 }
 
@@ -283,7 +280,6 @@ func (w *worker) data(f *frame) []byte {
 // deliver hands over frames that are due, at most burst of them or as many more as
 // are joined with the last.
 func (w *worker) deliver(now int64) int64 {
-	w.gathered = 0
 	for n := 0; n < burst; {
 		p := w.due.first()
 		if p == nil {
