@@ -10,11 +10,16 @@ import (
 	"orrery.dev/orrery/tap"
 )
 
-// patience is how long a frame that is due may wait in ns while a worker reads what
-// its node, or another one, has sent in one go. Frames that are read one right after the other, in a
-// microsecond each, and not with a delivery in between, are due so close together as they
-// were sent, and can be joined then.
+// patience is how long, in ns, a frame that is due and may be joined with others waits
+// while its worker reads what was sent in one go. Frames that are read one right after
+// the other, in a microsecond each, and with no delivery in between, are due as close
+// together as they were sent; so they can be joined in the end.
 const patience = 20_000
+
+// mayWait tells whether a frame that is due may wait until the worker has read more.
+func (w *worker) mayWait(f *frame, now int64) bool {
+	return now-f.arrival < w.engine.patience && w.mayJoin(f.peer, w.data(f))
+}
 
 // mayJoin tells at a glance whether a frame for a port may be joined with others.
 func (w *worker) mayJoin(to PortID, data []byte) bool {

@@ -160,12 +160,12 @@ func (w *worker) receive(p *port, now int64) int64 {
 		n, b := onWire(into[:size])
 		frames += uint64(n)
 		bytes += uint64(b)
-		w.carry(p, now, into[:size])
-		if w.isDue(now - w.engine.patience) {
+		w.carry(p, now, into[:size], n, b)
+		if f := w.overdue(now); f != nil && !w.mayWait(f, now) {
 			now = w.deliver(now)
 		}
 	}
-	if w.isDue(now) {
+	if w.overdue(now) != nil {
 		now = w.deliver(now)
 	}
 	if frames > 0 {
@@ -175,10 +175,14 @@ func (w *worker) receive(p *port, now int64) int64 {
 	return now
 }
 
-// isDue tells whether a frame is due at an instant.
-func (w *worker) isDue(at int64) bool {
-	p := w.due.first()
-	return p != nil && p.flight.first().arrival <= at
+// overdue is the frame that is due for the longest time, or nil.
+func (w *worker) overdue(now int64) *frame {
+	if p := w.due.first(); p != nil {
+		if f := p.flight.first(); f.arrival <= now {
+			return f
+		}
+	}
+	return nil
 }
 
 // bury forgets a port whose device has gone: its namespace was destroyed.
@@ -187,9 +191,9 @@ func (w *worker) bury(p *port) {
 	_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, int(p.fd), nil)
 }
 
-// carry takes the frame in the landing buffer, which was just read from p.
-func (w *worker) carry(p *port, now int64, data []byte) {
-	frames, size := onWire(data)
+// carry takes what is in the landing buffer, which was just read from p, and is frames
+// of size bytes together on the link.
+func (w *worker) carry(p *port, now int64, data []byte, frames, size int) {
 	if c := p.capture.Load(); c != nil {
 		c.record(outbound, now, data)
 	}
