@@ -20,28 +20,40 @@ import (
 // Beside what the kernel itself has for links with delay: a veth pair with netem at
 // both ends. Kernels without it skip; "make test-lab" boots one that has it.
 
+// needNetem skips where the kernel has no netem.
+func needNetem(tb testing.TB) {
+	tb.Helper()
+	n := newNamespace(tb)
+	var missing error
+	n.do(func() error {
+		missing = delayed("lo", time.Millisecond)
+		return nil
+	})
+	if errors.Is(missing, unix.ENOENT) {
+		tb.Skip(`the kernel has no netem (sch_netem); "make test-lab" boots one that has it`)
+	}
+	if missing != nil {
+		tb.Fatal(missing)
+	}
+}
+
+// delayed delays what a device of the thread's namespace sends.
+func delayed(device string, delay time.Duration) error {
+	link, err := netlink.LinkByName(device)
+	if err != nil {
+		return err
+	}
+	return netlink.QdiscAdd(netlink.NewNetem(
+		netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
+		netlink.NetemQdiscAttrs{Latency: uint32(delay.Microseconds()), Limit: 10_000}))
+}
+
 // byNetem connects two nodes so.
 func byNetem(tb testing.TB, nodes []*namespace, delay time.Duration) {
 	tb.Helper()
 	byVeth(tb, nodes)
 	for i, name := range []string{"fore", "aft"} {
-		var missing error
-		nodes[i].do(func() error {
-			link, err := netlink.LinkByName(name)
-			if err != nil {
-				return err
-			}
-			missing = netlink.QdiscAdd(netlink.NewNetem(
-				netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
-				netlink.NetemQdiscAttrs{Latency: uint32(delay.Microseconds()), Limit: 10_000}))
-			return nil
-		})
-		if errors.Is(missing, unix.ENOENT) {
-			tb.Skip(`the kernel has no netem (sch_netem); "make test-lab" boots one that has it`)
-		}
-		if missing != nil {
-			tb.Fatal(missing)
-		}
+		nodes[i].do(func() error { return delayed(name, delay) })
 	}
 }
 
@@ -93,6 +105,7 @@ func udpPair(tb testing.TB, from, to *namespace) (out, in int) {
 // The same packets come through, in the same order.
 func TestSamePacketsAsNetem(t *testing.T) {
 	const count, delay = 500, 3 * time.Millisecond
+	needNetem(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	received := func(connect func(nodes []*namespace)) (datagrams [][]byte) {
@@ -142,6 +155,7 @@ func TestSamePacketsAsNetem(t *testing.T) {
 // How far from their delay datagrams arrive, in microseconds, by the kernel's own time
 // stamps at the receiver.
 func BenchmarkDelayBesideNetem(b *testing.B) {
+	needNetem(b)
 	for _, delay := range []time.Duration{time.Millisecond, 10 * time.Millisecond} {
 		for _, kind := range []string{"fabric", "netem"} {
 			b.Run(fmt.Sprintf("delay=%v/%s", delay, kind), func(b *testing.B) {
@@ -181,6 +195,7 @@ func BenchmarkDelayBesideNetem(b *testing.B) {
 // How much comes through a link with delay.
 func BenchmarkThroughputBesideNetem(b *testing.B) {
 	const delay = time.Millisecond
+	needNetem(b)
 	for _, what := range []struct {
 		name string
 		run  func(b *testing.B, from, to *namespace)
