@@ -276,6 +276,31 @@ func TestJoiningChangesNothing(t *testing.T) {
 	}
 }
 
+func TestJoiningAllocatesNothing(t *testing.T) {
+	var src clock.Manual
+	tl := clock.New(&src, 0, 1)
+	tl.Resume()
+	j := newJudge(t, tl, false, 0)
+	j.fabric.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: 1 << 62})
+	frames := make([][]byte, 16)
+	for i := range frames {
+		frames[i] = judged.frame(nil, &flow{tcp: true, ipv6: true, hops: 64, target: 1, sequence: uint32(100 * i)}, 100, "")
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		for _, f := range frames {
+			if _, err := unix.Write(j.source, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		j.fabric.Step()
+	}); n > 0 {
+		t.Errorf("%v allocations for %d frames", n, len(frames))
+	}
+	if j.company() == 0 {
+		t.Error("no frames were joined")
+	}
+}
+
 // Frames that were joined on one link are carried one by one by the next, which is
 // slow, and depart as if they had come in time:
 //
