@@ -46,6 +46,10 @@ test-kernel: ## run the tests that make namespaces, devices and daemons
 test-race: ## run the tests of all packages that share memory under the race detector
 	@scripts/test.sh race
 
+test-lab: ## run the link engine beside netem, in a user-mode kernel that has it
+	@scripts/deps.sh lab
+	@scripts/lab.sh
+
 fuzz: ## run every fuzz target for FUZZTIME
 	@scripts/fuzz.sh $(FUZZTIME)
 
@@ -53,6 +57,12 @@ bench: ## measure COUNT times and print medians and ratios within this run
 	@mkdir -p bin
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) -timeout 60m $(BENCH) | tee bin/bench.txt
 	@$(GO) run ./scripts/benchtable bin/bench.txt
+
+bench-lab: ## measure the link engine beside netem in that kernel
+	@scripts/deps.sh lab
+	@mkdir -p bin
+	@scripts/lab.sh bench | tee bin/bench-lab.txt
+	@$(GO) run ./scripts/benchtable bin/bench-lab.txt
 
 soak: build ## run ten thousand ports for HOURS, 20 times faster than life, and print what grows
 	$(GO) run ./scripts/soak -for $(HOURS)h $(SOAK) examples/dt-10k.yaml
@@ -78,4 +88,4 @@ help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-.PHONY: build demo test test-pure test-kernel test-race fuzz bench soak check generate deps clean help
+.PHONY: build demo test test-pure test-kernel test-race test-lab fuzz bench bench-lab soak check generate deps clean help

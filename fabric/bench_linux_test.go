@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -263,6 +264,34 @@ func BenchmarkLateness(b *testing.B) {
 	}
 }
 
+// The same at 100,000 frames a second, one each 10 µs, which needs a CPU for the sender:
+// by workers that sleep while there is nothing to do, and by some that poll.
+func BenchmarkLateness100k(b *testing.B) {
+	for _, spin := range []bool{false, true} {
+		b.Run(fmt.Sprintf("spin=%v", spin), func(b *testing.B) {
+			n0, d0, _ := socketPair(b)
+			n1, d1, _ := socketPair(b)
+			defer unix.Close(n0)
+			defer unix.Close(n1)
+			f := newProcess(b, fabric.Config{Timeline: running(b), Ports: []fabric.Port{{Device: d0}, {Device: d1}}, Workers: 1, Spin: spin})
+			f.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: time.Hour, Delay: curve.Constant(5e-3)})
+			m := make([]byte, tap.HeaderLen+64)
+			buf := make([]byte, 128)
+			before := f.Fidelity().Lateness
+			began := time.Now()
+			for i := 0; b.Loop(); i++ {
+				for time.Since(began) < time.Duration(i)*10*time.Microsecond {
+				}
+				if _, err := unix.Write(n0, m); err != nil && !errors.Is(err, unix.EAGAIN) {
+					b.Fatal(err)
+				}
+				_, _ = unix.Read(n1, buf)
+			}
+			reportLateness(b, f.Fidelity().Lateness.Sub(before))
+		})
+	}
+}
+
 // computing keeps all CPUs busy with goroutines that make garbage.
 func computing(*testing.B) (end func()) {
 	stop := make(chan struct{})
@@ -335,7 +364,10 @@ func lateness(b *testing.B, load func(*testing.B) func(), open func(fabric.Confi
 		}
 		time.Sleep(200 * time.Microsecond)
 	}
-	h := f.Fidelity().Lateness.Sub(before)
+	reportLateness(b, f.Fidelity().Lateness.Sub(before))
+}
+
+func reportLateness(b *testing.B, h fabric.Histogram) {
 	b.ReportMetric(float64(h.Quantile(0.5))/1e3, "p50-µs")
 	b.ReportMetric(float64(h.Quantile(0.99))/1e3, "p99-µs")
 	b.ReportMetric(float64(h.Max())/1e3, "max-µs")
@@ -345,12 +377,17 @@ func lateness(b *testing.B, load func(*testing.B) func(), open func(fabric.Confi
 
 // What one thread relays from TAP to TAP if it has a CPU to itself: the CPU time of
 // the worker's steps alone, without the sender's. Beside it a loop that does nothing
-// but read and write, which is what the system calls cost.
+// but read and write, which is what the system calls cost. The receiving kernel throws
+// raw frames away at once; datagrams it hands to a socket, which is emptied between the
+// steps.
 func BenchmarkRelay(b *testing.B) {
 	for _, size := range []int{64, 1500} {
-		for _, delay := range []time.Duration{0, time.Microsecond} {
-			b.Run(fmt.Sprintf("size=%d/delay=%v", size, delay), func(b *testing.B) {
-				relay(b, size, func(in, out *os.File) (step func(), received func() uint64) {
+		for _, kind := range []string{"raw", "udp"} {
+			run := func(name string, open func(b *testing.B, in, out *os.File) (step func(), received func() uint64)) {
+				b.Run(fmt.Sprintf("size=%d,%s/%s", size, kind, name), func(b *testing.B) { relay(b, size, kind == "udp", open) })
+			}
+			for _, delay := range []time.Duration{0, time.Microsecond} {
+				run(fmt.Sprintf("delay=%v", delay), func(b *testing.B, in, out *os.File) (step func(), received func() uint64) {
 					s, err := fabric.NewStepper(fabric.Config{Timeline: running(b), Workers: 1, Ports: []fabric.Port{{Device: in}, {Device: out}}})
 					if err != nil {
 						b.Fatal(err)
@@ -359,10 +396,8 @@ func BenchmarkRelay(b *testing.B) {
 					s.Set(0, &fabric.Wire{Peer: 1, Contact: 1, End: time.Hour, Delay: curve.Constant(delay.Seconds())})
 					return s.Step, func() uint64 { return s.Counters(1).ReceivedFrames }
 				})
-			})
-		}
-		b.Run(fmt.Sprintf("size=%d/bare", size), func(b *testing.B) {
-			relay(b, size, func(in, out *os.File) (step func(), received func() uint64) {
+			}
+			run("bare", func(b *testing.B, in, out *os.File) (step func(), received func() uint64) {
 				b.Cleanup(func() { in.Close(); out.Close() })
 				buf := make([]byte, 2048)
 				from, to := in.Fd(), out.Fd()
@@ -378,16 +413,16 @@ func BenchmarkRelay(b *testing.B) {
 					}
 				}, func() uint64 { return frames }
 			})
-		})
+		}
 	}
 }
 
 // relay measures step, which carries what has come in at one device out at another.
-func relay(b *testing.B, size int, open func(in, out *os.File) (step func(), received func() uint64)) {
+func relay(b *testing.B, size int, udp bool, open func(b *testing.B, in, out *os.File) (step func(), received func() uint64)) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	na, nb := newNamespace(b), newNamespace(b)
-	in, out := na.port("fore", 1), nb.port("aft", 2)
+	in, out := na.port("fore", foreNumber), nb.port("aft", aftNumber)
 	for _, f := range []*os.File{in, out} {
 		if err := tap.SetCarrier(int(f.Fd()), true); err != nil {
 			b.Fatal(err)
@@ -396,18 +431,25 @@ func relay(b *testing.B, size int, open func(in, out *os.File) (step func(), rec
 			b.Fatal(err)
 		}
 	}
-	step, received := open(in, out)
+	step, received := open(b, in, out)
 	fd := rawSocket(na, "fore")
 	defer unix.Close(fd)
-	send := sender(fd, size)
+	send, drain := sender(fd, size), func() {}
+	if udp {
+		send = frameSender(fd, datagram(size, netip.MustParseAddr("fd00::2")))
+		sink := discard(b, nb)
+		defer sink.Close()
+		drain = sink.drain
+	}
 	var busy time.Duration
 	first := received()
 	b.ResetTimer()
 	for sent := 0; sent < b.N; {
-		sent += send(min(256, b.N-sent))
+		sent += send(min(64, b.N-sent))
 		start := threadTime(b)
 		step()
 		busy += threadTime(b) - start
+		drain()
 	}
 	time.Sleep(time.Millisecond)
 	step()
@@ -425,3 +467,31 @@ func threadTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(t.Nano())
 }
+
+// sink is a socket whose datagrams are thrown away.
+type sink struct {
+	fd       int
+	messages []message
+}
+
+func discard(b *testing.B, n *namespace) *sink {
+	s := &sink{messages: newMessages(make([]byte, 64))}
+	n.do(func() (err error) {
+		if s.fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
+			return err
+		}
+		return unix.Bind(s.fd, &unix.SockaddrInet6{Port: 9})
+	})
+	return s
+}
+
+func (s *sink) drain() {
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.messages[0])), uintptr(len(s.messages)), unix.MSG_DONTWAIT, 0, 0)
+		if errno != 0 || n == 0 {
+			return
+		}
+	}
+}
+
+func (s *sink) Close() { unix.Close(s.fd) }

@@ -151,7 +151,7 @@ func (p *port) setCarrier(want carrier) (lost bool, err error) {
 	if p.file == nil || p.carrier == want {
 		return false, nil
 	}
-	if p.tap {
+	if p.tap.Load() {
 		up, announce := want == carrierUp, tap.AnnounceLoss
 		if up {
 			announce = tap.Announce

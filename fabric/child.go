@@ -74,6 +74,8 @@ type childStart struct {
 	Memory     int
 	SuperFrame time.Duration
 	Ordinary   bool
+	OneByOne   bool
+	Spin       bool
 	Timeline   clock.State
 	Again      bool // another child had the devices before
 	Underlay   *underlay.Config
@@ -207,7 +209,7 @@ func (p *Process) introduce(c *child, again bool) error {
 	}
 	start := message{Start: &childStart{
 		Workers: p.config.Workers, Seed: p.config.Seed, Memory: p.config.Memory, SuperFrame: p.config.SuperFrame,
-		Ordinary: p.config.Ordinary, Timeline: p.config.Timeline.State(),
+		Ordinary: p.config.Ordinary, OneByOne: p.config.OneByOne, Spin: p.config.Spin, Timeline: p.config.Timeline.State(),
 		Again: again, Underlay: p.config.Underlay,
 	}}
 	var fds []int

@@ -80,6 +80,26 @@
 // all the segments it stands for. Otherwise the port's offloads are switched off;
 // super-frames that the node sent before it learned of that are carried whole.
 //
+// # Coalescing
+//
+// What a node receives costs most of the fabric's time: its kernel's stack runs once
+// for each write. So frames that are due when a worker looks, for one device, and that
+// continue each other are written as one super-frame, from which that kernel's
+// segmentation would make the same frames again: datagrams of one UDP flow, segments of
+// one TCP connection in sequence. It is what a network card's receive offload does. Programs
+// get the same datagrams and bytes in the same order; what the node passes on over a
+// port without offloads its kernel takes apart again. Decisions about the frames have
+// been made before, one by one; each is counted, captured and has its lateness by
+// itself. No frame waits for another, but that on a link without delay up to 16 are
+// read, a microsecond each, before the first is written. The joined were to arrive
+// within Config.SuperFrame of each other. When the node passes them on they depart as if
+// all had come with the last.
+//
+// What looks at packets below sockets sees that they came together: packet sockets (as
+// tcpdump has), netfilter, counters of the node's own interfaces and raw sockets. A
+// kernel answers the joined by one ICMP error if it has to. Config.OneByOne switches all
+// this off.
+//
 // # Lateness
 //
 // A worker wakes ahead of a delivery by what waking usually takes and looks at

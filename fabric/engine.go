@@ -38,6 +38,12 @@ type Config struct {
 	SuperFrame time.Duration
 	// Ordinary leaves workers at ordinary priority.
 	Ordinary bool
+	// Spin makes workers poll where they would sleep, which uses up to nine tenths of a
+	// CPU for each of them at all times.
+	Spin bool
+	// OneByOne delivers each frame by a write of its own, also where several could be
+	// joined: see "Coalescing" in the package's documentation.
+	OneByOne bool
 	// Underlay to other hosts, nil if there are none. Its Now is that of Timeline. Its Conn
 	// is the engine's from a successful New on.
 	Underlay *underlay.Config
@@ -66,7 +72,9 @@ type Engine struct {
 	transport  *underlay.Transport // nil if there are no other hosts
 	host       string              // the name of this one
 	superFrame time.Duration
-	alone      bool // in this process
+	alone      bool  // in this process
+	joinSpan   int64 // ns between the arrivals of frames that are joined at most
+	patience   int64 // ns that a due frame may wait for reading; 0: nothing is joined
 	control    control
 	announcer  announcer
 	started    bool          // the workers are running
@@ -91,18 +99,18 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.start(c.Ordinary)
+	e.start(c)
 	return e, nil
 }
 
 // start sets the engine's threads going.
-func (e *Engine) start(ordinary bool) {
+func (e *Engine) start(c Config) {
 	e.control.start(&e.running)
 	e.announcer.start(&e.running)
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(e.workers))
 	for _, w := range e.workers {
 		ready := make(chan struct{})
-		e.running.Go(func() { w.run(ready, !ordinary) })
+		e.running.Go(func() { w.run(ready, !c.Ordinary, c.Spin) })
 		<-ready
 	}
 	e.started = true
@@ -138,6 +146,9 @@ func build(c Config, l *ledger) (*Engine, error) {
 		l = newLedger(len(c.Ports), c.threads())
 	}
 	e := &Engine{timeline: c.Timeline, superFrame: c.SuperFrame, ledger: l, readers: c.Workers, ending: make(chan struct{})}
+	if !c.OneByOne {
+		e.joinSpan, e.patience = int64(c.SuperFrame), patience
+	}
 	e.control.cond.L = &e.control.mu
 	nodes := make(map[int]*transit)
 	for i, p := range c.Ports {
@@ -228,8 +239,7 @@ func (e *Engine) SetCarriers(carriers ...Carrier) error {
 	return e.announcer.set(e.ports, carriers)
 }
 
-// Counters of a port. A frame is what the node's kernel handed over or took:
-// a super-frame counts once.
+// Counters of a port. A super-frame counts as the frames that it stands for.
 func (e *Engine) Counters(id PortID) Counters { return e.ledger.counters(id) }
 
 // Fidelity says how truthfully frames were carried so far.

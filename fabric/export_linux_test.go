@@ -3,6 +3,7 @@ package fabric
 import (
 	"os"
 	"time"
+	"unsafe"
 
 	"orrery.dev/orrery/tap"
 )
@@ -105,7 +106,7 @@ func (s *Stepper) CloseStepper() {
 
 var (
 	AllowsSuperFrames = func(w *Wire, bound time.Duration) bool { return allowsSuperFrames(w, bound) }
-	WireSize          = wireSize
+	OnWire            = onWire
 	CompleteChecksum  = completeChecksum
 )
 
@@ -146,3 +147,37 @@ func (p *Process) SignalChild(sig os.Signal) error {
 	defer p.mu.Unlock()
 	return p.child.process.Signal(sig)
 }
+
+// Coalesce joins frames with those before them for as long as they can be, and gives
+// the super-frame and how many it stands for: 0 if the first stays alone.
+func Coalesce(frames [][]byte) (super []byte, joined int) {
+	var c coalescer
+	if !c.begin(frames[0]) {
+		return nil, 0
+	}
+	for joined = 1; joined < len(frames) && c.add(frames[joined]); joined++ {
+	}
+	parts, size := c.finish()
+	for _, p := range parts {
+		super = append(super, unsafe.Slice(p.Base, p.Len)...)
+	}
+	if len(super) != size {
+		panic("the parts are not as long as the whole")
+	}
+	return super, joined
+}
+
+// Spinner is a worker's account of the time that it polls.
+type Spinner struct{ s spinner }
+
+// Bounds of a Spinner.
+const SpinMax, SpinPause = time.Duration(spinMax), time.Duration(spinPause)
+
+// MaySpin tells whether there is credit.
+func (s *Spinner) MaySpin() bool { return s.s.credit > 0 }
+
+// Awake and Slept reckon the time up to now.
+func (s *Spinner) Awake(now time.Duration) { s.s.awake(int64(now)) }
+
+// Slept is the other one.
+func (s *Spinner) Slept(now time.Duration) { s.s.slept(int64(now)) }

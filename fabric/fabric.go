@@ -51,7 +51,8 @@ type Carrier struct {
 	Up   bool
 }
 
-// Counters of one port; all only grow.
+// Counters of one port; all only grow. They count frames as they are on the link: a
+// super-frame is as many, and as many bytes, as segmentation makes of it.
 type Counters struct {
 	// Sent frames and bytes were read from the node.
 	SentFrames, SentBytes uint64

@@ -154,10 +154,11 @@ type recorder struct {
 	max    atomic.Int64
 }
 
-func (r *recorder) record(ns int64) {
+// record the same value for a number of frames.
+func (r *recorder) record(ns int64, frames int) {
 	ns = max(ns, 0)
-	r.counts[bucketOf(ns)].Add(1)
-	r.sum.Add(ns)
+	r.counts[bucketOf(ns)].Add(uint64(frames))
+	r.sum.Add(ns * int64(frames))
 	if ns > r.max.Load() {
 		r.max.Store(ns)
 	}

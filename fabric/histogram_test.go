@@ -36,11 +36,11 @@ func TestHistogramAgainstSorting(t *testing.T) {
 		var rec recorder
 		for _, v := range a {
 			ha.Record(time.Duration(v))
-			rec.record(v)
+			rec.record(v, 1)
 		}
 		for _, v := range b {
 			hb.Record(time.Duration(v))
-			rec.record(v)
+			rec.record(v, 1)
 		}
 		sum := rec.snapshot()
 		both := Histogram{}

@@ -377,9 +377,9 @@ func BenchmarkHosts(b *testing.B) {
 	for _, size := range []int{64, 1500} {
 		b.Run(fmt.Sprintf("size=%d/hosts=1", size), func(b *testing.B) {
 			nodes := []*namespace{newNamespace(b), newNamespace(b)}
-			byFabric(b, nodes, 1)
+			received := byFabric(b, nodes, 1)
 			forward(nodes)
-			flood(b, nodes[0], nodes[1], size)
+			flood(b, nodes[0], size, received)
 		})
 		for _, mtu := range []int{1500, 9000} {
 			b.Run(fmt.Sprintf("size=%d/hosts=2/mtu=%d", size, mtu), func(b *testing.B) {
@@ -387,7 +387,7 @@ func BenchmarkHosts(b *testing.B) {
 				h.open = openProcess
 				from, to, f := twoHosts(b, h, 0, hostClocks)
 				forward([]*namespace{from, to})
-				flood(b, from, to, size)
+				flood(b, from, size, func() uint64 { return f[1].Counters(1).ReceivedFrames })
 				s := f[0].Underlay().Peers[0]
 				b.ReportMetric(float64(s.SentFrames)/float64(max(s.SentDatagrams, 1)), "frames/datagram")
 				b.ReportMetric(float64(f[1].Underlay().Peers[0].Lost), "lost-datagrams")
@@ -484,14 +484,14 @@ func BenchmarkHostsRelay(b *testing.B) {
 	}
 	for _, size := range []int{64, 1500} {
 		b.Run(fmt.Sprintf("size=%d/hosts=1", size), func(b *testing.B) {
-			relay(b, size, func(in, out *os.File) (step func(), received func() uint64) {
+			relay(b, size, false, func(b *testing.B, in, out *os.File) (step func(), received func() uint64) {
 				s := stepper(b, fabric.Config{Timeline: running(b), Workers: 1, Ports: []fabric.Port{{Device: in}, {Device: out}}})
 				return s.Step, func() uint64 { return s.Counters(1).ReceivedFrames }
 			})
 		})
 		for _, mtu := range []int{1500, 9000} {
 			b.Run(fmt.Sprintf("size=%d/hosts=2/mtu=%d", size, mtu), func(b *testing.B) {
-				relay(b, size, func(in, out *os.File) (step func(), received func() uint64) {
+				relay(b, size, false, func(b *testing.B, in, out *os.File) (step func(), received func() uint64) {
 					h := newHostPair(b, 6, mtu)
 					var s [2]*fabric.Stepper
 					h.open = func(tb testing.TB, c fabric.Config) placed { return stepper(b, c) }

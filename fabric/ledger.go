@@ -74,8 +74,7 @@ func layLedger(at unsafe.Pointer, ports, workers int) *ledger {
 	return l
 }
 
-// counters of a port. A frame is what the node's kernel handed over or took: a
-// super-frame counts once.
+// counters of a port.
 func (l *ledger) counters(id PortID) Counters {
 	p := &l.ports[id]
 	c := Counters{

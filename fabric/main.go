@@ -53,7 +53,7 @@ func serve() error {
 	if err != nil {
 		return errors.Join(err, send(childSocket, &message{Error: err.Error()}))
 	}
-	e.start(c.Ordinary)
+	e.start(c)
 	if err := send(childSocket, &message{Ready: true}); err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func greeted() (g greeting, err error) {
 			continue
 		}
 		c.Workers, c.Seed, c.Memory, c.SuperFrame = start.Workers, start.Seed, start.Memory, start.SuperFrame
-		c.Ordinary = start.Ordinary
+		c.Ordinary, c.OneByOne, c.Spin = start.Ordinary, start.OneByOne, start.Spin
 		c.Timeline = clock.New(clock.Host{}, 0, 1)
 		c.Timeline.Follow(start.Timeline)
 		g.again = start.Again

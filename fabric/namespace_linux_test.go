@@ -3,6 +3,7 @@ package fabric_test
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -118,6 +119,24 @@ func (n *namespace) up(name string, number byte) {
 		addr.Flags = unix.IFA_F_NODAD
 		return netlink.AddrReplace(link, addr)
 	})
+}
+
+// has waits until an address that was given to the node is its own: the kernel sees to
+// that in the background.
+func (n *namespace) has(address netip.Addr) {
+	n.tb.Helper()
+	local := false
+	n.do(func() error {
+		within(20*time.Second, func() bool {
+			routes, err := netlink.RouteGet(address.AsSlice())
+			local = err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL
+			return local
+		})
+		return nil
+	})
+	if !local {
+		n.tb.Fatalf("the node does not have %v after 20 s", address)
+	}
 }
 
 func running(tb testing.TB) *clock.Timeline {

@@ -50,6 +50,7 @@ func allowsSuperFrames(w *Wire, bound time.Duration) bool {
 const (
 	vnetFlags      = 0
 	vnetGSOType    = 1
+	vnetHeaderLen  = 2
 	vnetGSOSize    = 4
 	vnetCsumStart  = 6
 	vnetCsumOffset = 8
@@ -62,21 +63,21 @@ const (
 	vnetGSOECN    = 0x80
 )
 
-// wireSize is how many bytes the frame in b (with its virtio_net_hdr, at least
-// its first part) occupies on the link: size, and for a super-frame the headers
-// that each of its segments would have of its own.
-func wireSize(b []byte, size int) int {
-	size -= tap.HeaderLen
-	if b[vnetGSOType] == 0 {
-		return size
+// onWire is what a frame with its virtio_net_hdr is on the link: one frame of its
+// size, or, if it is a super-frame, the frames that segmentation makes of it, each with
+// headers of its own, and their bytes together.
+func onWire(data []byte) (frames, bytes int) {
+	bytes = len(data) - tap.HeaderLen
+	if data[vnetGSOType] == 0 {
+		return 1, bytes
 	}
-	mss := int(binary.LittleEndian.Uint16(b[vnetGSOSize:]))
-	headers := segmentHeaders(b)
-	if mss == 0 || headers == 0 || headers >= size {
-		return size
+	mss := int(binary.LittleEndian.Uint16(data[vnetGSOSize:]))
+	headers := segmentHeaders(data)
+	if mss == 0 || headers == 0 || headers >= bytes {
+		return 1, bytes
 	}
-	segments := (size - headers + mss - 1) / mss
-	return size + (segments-1)*headers
+	frames = (bytes - headers + mss - 1) / mss
+	return frames, bytes + (frames-1)*headers
 }
 
 // segmentHeaders is the length of what each segment of a super-frame begins
@@ -146,7 +147,7 @@ func (c *control) run() {
 func (p *port) setOffloads(want offloads) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.tap || p.file == nil || p.told == want {
+	if !p.tap.Load() || p.file == nil || p.told == want {
 		return nil
 	}
 	// Partial checksums alone never distort: they stay on.

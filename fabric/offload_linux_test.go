@@ -116,7 +116,7 @@ func TestCompleteChecksum(t *testing.T) {
 	}
 }
 
-func TestWireSizeCountsEverySegmentsHeaders(t *testing.T) {
+func TestSuperFramesCountAsWhatTheyStandFor(t *testing.T) {
 	const mss = 1000
 	for _, udp := range []bool{false, true} {
 		for _, v6 := range []bool{false, true} {
@@ -125,12 +125,12 @@ func TestWireSizeCountsEverySegmentsHeaders(t *testing.T) {
 				headers := len(b) - tap.HeaderLen - payload
 				segments := (payload + mss - 1) / mss
 				want := payload + segments*headers
-				if got := fabric.WireSize(b[:min(len(b), 2048)], len(b)); got != want {
-					t.Errorf("udp %v, v6 %v, %d bytes: %d on the wire, want %d", udp, v6, payload, got, want)
+				if frames, got := fabric.OnWire(b); frames != segments || got != want {
+					t.Errorf("udp %v, v6 %v, %d bytes: %d frames, %d bytes on the link, want %d, %d", udp, v6, payload, frames, got, segments, want)
 				}
 				b[1] = 0
-				if got := fabric.WireSize(b, len(b)); got != len(b)-tap.HeaderLen {
-					t.Errorf("an ordinary frame of %d bytes: %d on the wire", len(b)-tap.HeaderLen, got)
+				if frames, got := fabric.OnWire(b); frames != 1 || got != len(b)-tap.HeaderLen {
+					t.Errorf("an ordinary frame of %d bytes: %d frames, %d bytes on the link", len(b)-tap.HeaderLen, frames, got)
 				}
 			}
 		}
@@ -146,8 +146,8 @@ func FuzzSuperFrame(f *testing.F) {
 			return
 		}
 		size := len(b) - tap.HeaderLen
-		if got := fabric.WireSize(b, len(b)); got < size {
-			t.Errorf("%d bytes count as %d", size, got)
+		if frames, got := fabric.OnWire(b); frames < 1 || got < size {
+			t.Errorf("%d bytes count as %d in %d frames", size, got, frames)
 		}
 		fabric.CompleteChecksum(b)
 	})

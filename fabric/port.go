@@ -37,6 +37,7 @@ type port struct {
 	name  string
 
 	fd      atomic.Int32 // of the device, noDevice if the port has none
+	tap     atomic.Bool  // the device is a TAP and not a socket
 	wire    atomic.Pointer[Wire]
 	capture atomic.Pointer[capture]
 	host    atomic.Pointer[underlay.Peer] // where the port lives if it has no device here; nil if unknown
@@ -54,7 +55,6 @@ type port struct {
 
 	mu      sync.Mutex // guards what follows
 	file    *os.File   // nil if the port has no device
-	tap     bool       // the device is a TAP and not a socket
 	carrier carrier    // of the device, as far as it was set
 	wanted  carrier    // what was asked for last
 	// allowed is what the present wire allows; told is what the device was told
@@ -98,7 +98,8 @@ func newPort(id PortID, p Port, seed uint64) *port {
 func (p *port) take(file *os.File) {
 	fd := file.Fd()
 	_, err := unix.IoctlGetInt(int(fd), unix.TUNGETVNETHDRSZ)
-	p.file, p.tap, p.carrier = file, err == nil, carrierUnknown
+	p.file, p.carrier = file, carrierUnknown
+	p.tap.Store(err == nil)
 	p.fd.Store(int32(fd))
 }
 

@@ -243,8 +243,7 @@ func (p *Process) SetCarriers(carriers ...Carrier) error {
 	return p.announcer.set(p.ports, carriers)
 }
 
-// Counters of a port. A frame is what the node's kernel handed over or took:
-// a super-frame counts once.
+// Counters of a port. A super-frame counts as the frames that it stands for.
 func (p *Process) Counters(id PortID) Counters { return p.ledger.counters(id) }
 
 // Fidelity says how truthfully frames were carried so far.

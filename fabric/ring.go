@@ -25,7 +25,7 @@ func (r *ring) len() int { return int(r.n) }
 // first frame; the ring must not be empty.
 func (r *ring) first() *frame { return r.at(0) }
 
-// at is the frame that i others precede.
+// at gives frame i from the first one on; there must be as many.
 func (r *ring) at(i int) *frame { return &r.buf[(r.head+uint32(i))&uint32(len(r.buf)-1)] }
 
 func (r *ring) push(f frame) {

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,28 +30,29 @@ import (
 func BenchmarkFrames(b *testing.B) {
 	for _, hops := range []int{1, 4, 8} {
 		for _, size := range []int{64, 1500} {
-			run := func(kind string, connect func(b *testing.B, nodes []*namespace)) {
+			run := func(kind string, connect func(b *testing.B, nodes []*namespace) (received func() uint64)) {
 				b.Run(fmt.Sprintf("hops=%d/size=%d/%s", hops, size, kind), func(b *testing.B) {
 					nodes := make([]*namespace, hops+1)
 					for i := range nodes {
 						nodes[i] = newNamespace(b)
 					}
-					connect(b, nodes)
+					received := connect(b, nodes)
 					forward(nodes)
-					flood(b, nodes[0], nodes[hops], size)
+					flood(b, nodes[0], size, received)
 				})
 			}
 			for _, workers := range []int{1, 2} {
-				run(fmt.Sprintf("workers=%d", workers), func(b *testing.B, nodes []*namespace) { byFabric(b, nodes, workers) })
+				run(fmt.Sprintf("workers=%d", workers), func(b *testing.B, nodes []*namespace) func() uint64 { return byFabric(b, nodes, workers) })
 			}
-			run("veth", byVeth)
+			run("veth", func(b *testing.B, nodes []*namespace) func() uint64 { return byVeth(b, nodes) })
 		}
 	}
 }
 
 // byFabric connects each node's fore to the next one's aft by a fabric in a process
-// of its own, as a run has it.
-func byFabric(b *testing.B, nodes []*namespace, workers int) {
+// of its own, as a run has it. It returns what tells the frames that the last node
+// has received.
+func byFabric(b *testing.B, nodes []*namespace, workers int) (received func() uint64) {
 	var ports []fabric.Port
 	for i := range len(nodes) - 1 {
 		ports = append(ports,
@@ -60,10 +63,11 @@ func byFabric(b *testing.B, nodes []*namespace, workers int) {
 	for p := 0; p < len(ports); p += 2 {
 		connect(f, fabric.PortID(p), fabric.PortID(p+1), 1, 0)
 	}
+	return func() uint64 { return f.Counters(fabric.PortID(len(ports) - 1)).ReceivedFrames }
 }
 
-// byVeth connects each node's fore to the next one's aft by a veth pair.
-func byVeth(_ *testing.B, nodes []*namespace) {
+// byVeth does the same by veth pairs.
+func byVeth(b testing.TB, nodes []*namespace) (received func() uint64) {
 	for i := range len(nodes) - 1 {
 		nodes[i].do(func() error {
 			return netlink.LinkAdd(&netlink.Veth{
@@ -73,6 +77,11 @@ func byVeth(_ *testing.B, nodes []*namespace) {
 		})
 		nodes[i].up("fore", foreNumber)
 		nodes[i+1].up("aft", aftNumber)
+	}
+	stats := nodes[len(nodes)-1].statistics()
+	return func() uint64 {
+		received, _ := interfacePackets(b, stats, "aft")
+		return received
 	}
 }
 
@@ -88,44 +97,45 @@ var (
 // forward makes all nodes pass on what is for the destination; the last one throws
 // it away.
 func forward(nodes []*namespace) {
-	dst := &net.IPNet{IP: destination.AsSlice(), Mask: net.CIDRMask(128, 128)}
-	for i, n := range nodes {
-		n.do(func() error {
-			if err := os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0); err != nil {
-				return err
-			}
-			if i == len(nodes)-1 {
-				return netlink.RouteAdd(&netlink.Route{Dst: dst, Type: unix.RTN_BLACKHOLE})
-			}
-			fore, err := netlink.LinkByName("fore")
-			if err != nil {
-				return err
-			}
-			if err := netlink.NeighAdd(&netlink.Neigh{
-				LinkIndex: fore.Attrs().Index, Family: unix.AF_INET6, State: netlink.NUD_PERMANENT,
-				IP: dst.IP, HardwareAddr: aftMAC,
-			}); err != nil {
-				return err
-			}
-			return netlink.RouteAdd(&netlink.Route{Dst: dst, LinkIndex: fore.Attrs().Index})
-		})
+	last := len(nodes) - 1
+	for _, n := range nodes[:last] {
+		n.passOn()
 	}
+	nodes[last].do(func() error {
+		return netlink.RouteAdd(&netlink.Route{Dst: hostRoute(destination), Type: unix.RTN_BLACKHOLE})
+	})
 }
 
-// flood sends b.N frames of a size from one node and waits until another has
+func hostRoute(a netip.Addr) *net.IPNet {
+	return &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())}
+}
+
+// passOn makes a node send what is for the destination out of its fore.
+func (n *namespace) passOn() {
+	n.do(func() error {
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0); err != nil {
+			return err
+		}
+		fore, err := netlink.LinkByName("fore")
+		if err != nil {
+			return err
+		}
+		if err := netlink.NeighAdd(&netlink.Neigh{
+			LinkIndex: fore.Attrs().Index, Family: unix.AF_INET6, State: netlink.NUD_PERMANENT,
+			IP: destination.AsSlice(), HardwareAddr: aftMAC,
+		}); err != nil {
+			return err
+		}
+		return netlink.RouteAdd(&netlink.Route{Dst: hostRoute(destination), LinkIndex: fore.Attrs().Index})
+	})
+}
+
+// flood sends b.N frames of a size from one node and waits until the last one has
 // received them or nothing more comes.
-func flood(b *testing.B, from, to *namespace, size int) {
+func flood(b *testing.B, from *namespace, size int, received func() uint64) {
 	fd := rawSocket(from, "fore")
 	defer unix.Close(fd)
-	var stats *os.File
-	to.do(func() (err error) {
-		stats, err = os.Open("/proc/thread-self/net/dev")
-		return err
-	})
-	defer stats.Close()
-	received := func() uint64 { return interfacePackets(b, stats, "aft") }
-
-	send := frameSender(fd, datagram(size))
+	send := frameSender(fd, datagram(size, destination))
 	first := received()
 	b.ResetTimer()
 	began := time.Now()
@@ -144,8 +154,8 @@ func flood(b *testing.B, from, to *namespace, size int) {
 	b.ReportMetric(100*float64(got)/float64(b.N), "%received")
 }
 
-// datagram is a frame of UDP over IPv6 to the destination (RFC 8200, RFC 768).
-func datagram(size int) []byte {
+// datagram is a frame of UDP over IPv6 (RFC 8200, RFC 768).
+func datagram(size int, to netip.Addr) []byte {
 	const ethernet, ip, udp = 14, 40, 8
 	f := make([]byte, max(size, ethernet+ip+udp))
 	copy(f, aftMAC)
@@ -155,26 +165,32 @@ func datagram(size int) []byte {
 	p[0] = 6 << 4
 	binary.BigEndian.PutUint16(p[4:], uint16(len(p)-ip))
 	p[6], p[7] = unix.IPPROTO_UDP, 64
-	source, target := netip.MustParseAddr("fd00::1").As16(), destination.As16()
+	source, target := netip.MustParseAddr("fd00::1").As16(), to.As16()
 	copy(p[8:], source[:])
 	copy(p[24:], target[:])
 	u := p[ip:]
 	binary.BigEndian.PutUint16(u, 9)
 	binary.BigEndian.PutUint16(u[2:], 9)
 	binary.BigEndian.PutUint16(u[4:], uint16(len(u)))
+	pseudo := append(slices.Clone(p[8:ip]), 0, 0, u[4], u[5], 0, 0, 0, unix.IPPROTO_UDP)
+	binary.BigEndian.PutUint16(u[6:], internet(append(pseudo, u...)))
 	return f
 }
 
 // Small datagrams from a program in one node to a program in the next.
 func BenchmarkUDP(b *testing.B) {
-	b.Run("fabric", func(b *testing.B) { pair(b, func(b *testing.B, n []*namespace) { byFabric(b, n, 1) }, datagrams) })
-	b.Run("veth", func(b *testing.B) { pair(b, byVeth, datagrams) })
+	b.Run("fabric", func(b *testing.B) {
+		pair(b, func(b *testing.B, n []*namespace) { byFabric(b, n, 1) }, datagrams)
+	})
+	b.Run("veth", func(b *testing.B) { pair(b, func(b *testing.B, n []*namespace) { byVeth(b, n) }, datagrams) })
 }
 
 // TCP over one hop with offloads.
 func BenchmarkTCP(b *testing.B) {
-	b.Run("fabric", func(b *testing.B) { pair(b, func(b *testing.B, n []*namespace) { byFabric(b, n, 1) }, stream) })
-	b.Run("veth", func(b *testing.B) { pair(b, byVeth, stream) })
+	b.Run("fabric", func(b *testing.B) {
+		pair(b, func(b *testing.B, n []*namespace) { byFabric(b, n, 1) }, stream)
+	})
+	b.Run("veth", func(b *testing.B) { pair(b, func(b *testing.B, n []*namespace) { byVeth(b, n) }, stream) })
 }
 
 func pair(b *testing.B, connect func(*testing.B, []*namespace), run func(b *testing.B, from, to *namespace)) {
@@ -273,9 +289,10 @@ func stream(b *testing.B, from, to *namespace) {
 	b.ReportMetric(float64(b.N)*float64(len(chunk))*8/b.Elapsed().Seconds()/1e9, "Gbit/s")
 }
 
-// interfacePackets reads the number of received frames of an interface out of
+// interfacePackets reads how many frames an interface has received and sent out of
 // /proc/net/dev.
-func interfacePackets(tb testing.TB, f *os.File, name string) (packets uint64) {
+func interfacePackets(tb testing.TB, f *os.File, name string) (received, sent uint64) {
+	tb.Helper()
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		tb.Fatal(err)
 	}
@@ -284,14 +301,33 @@ func interfacePackets(tb testing.TB, f *os.File, name string) (packets uint64) {
 		tb.Fatal(err)
 	}
 	for line := range strings.Lines(string(data)) {
-		var bytes uint64
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
-			if _, err := fmt.Sscan(rest, &bytes, &packets); err != nil {
-				tb.Fatal(err)
-			}
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), name+":")
+		if !ok {
+			continue
+		}
+		const receivedPackets, sentPackets = 1, 9
+		fields := strings.Fields(rest)
+		if len(fields) <= sentPackets {
+			tb.Fatalf("%q is no line of /proc/net/dev", line)
+		}
+		if received, err = strconv.ParseUint(fields[receivedPackets], 10, 64); err != nil {
+			tb.Fatal(err)
+		}
+		if sent, err = strconv.ParseUint(fields[sentPackets], 10, 64); err != nil {
+			tb.Fatal(err)
 		}
 	}
-	return packets
+	return received, sent
+}
+
+// statistics opens what interfacePackets reads.
+func (n *namespace) statistics() (f *os.File) {
+	n.do(func() (err error) {
+		f, err = os.Open("/proc/thread-self/net/dev")
+		return err
+	})
+	n.tb.Cleanup(func() { f.Close() })
+	return f
 }
 
 // rawSocket sends frames out of a device, past its queueing discipline.

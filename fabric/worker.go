@@ -46,8 +46,11 @@ type worker struct {
 	ready   int // of events
 	timeout unix.Timespec
 	ahead   ahead
-	woken   int64 // ns that the frames read now have waited for the worker to wake
-	idle    int64 // host instant at which the worker last had nothing to do
+	spinner *spinner // nil: the worker sleeps when there is nothing to do
+	woken   int64    // ns that the frames read now have waited for the worker to wake
+	idle    int64    // host instant at which the worker last had nothing to do
+
+	coalescer coalescer
 
 	account   *workerAccount
 	delivered []delivered // by peer
@@ -130,13 +133,16 @@ func (w *worker) close() error {
 
 // run carries frames until the engine is closed. The thread, whose priority it
 // changes, ends with it.
-func (w *worker) run(ready chan<- struct{}, realTime bool) {
+func (w *worker) run(ready chan<- struct{}, realTime, spin bool) {
 	runtime.LockOSThread()
 	w.account.realTime.Store(prioritise(realTime))
 	w.idle = w.timeline.Monotonic()
 	w.account.alive.Store(w.idle)
 	close(ready)
 	w.ahead = ahead{lead: leadStart, credit: creditMax, at: w.idle}
+	if spin {
+		w.spinner = &spinner{at: w.idle}
+	}
 	for !w.engine.closed.Load() {
 		n := w.wait()
 		w.turn.Add(1)
@@ -186,12 +192,16 @@ func (w *worker) receive(p *port, now int64) int64 {
 		if size <= tap.HeaderLen {
 			continue
 		}
-		frames++
-		bytes += uint64(size) - tap.HeaderLen
-		w.carry(p, now, into[:size])
-		if f := w.due.first(); f != nil && f.flight.first().arrival <= now {
+		n, b := onWire(into[:size])
+		frames += uint64(n)
+		bytes += uint64(b)
+		w.carry(p, now, into[:size], n, b)
+		if f := w.overdue(now); f != nil && !w.mayWait(f, now) {
 			now = w.deliver(now)
 		}
+	}
+	if w.overdue(now) != nil {
+		now = w.deliver(now)
 	}
 	if frames > 0 {
 		p.account.sentFrames.Add(frames)
@@ -200,26 +210,37 @@ func (w *worker) receive(p *port, now int64) int64 {
 	return now
 }
 
+// overdue is the frame that is due for the longest time, or nil.
+func (w *worker) overdue(now int64) *frame {
+	if p := w.due.first(); p != nil {
+		if f := p.flight.first(); f.arrival <= now {
+			return f
+		}
+	}
+	return nil
+}
+
 // bury forgets a device that has gone: its namespace was destroyed.
 func (w *worker) bury(fd int32) {
 	_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, int(fd), nil)
 }
 
-// carry takes the frame in the landing buffer, which was just read from p.
-func (w *worker) carry(p *port, now int64, data []byte) {
+// carry takes what is in the landing buffer, which was just read from p, and is frames
+// of size bytes together on the link.
+func (w *worker) carry(p *port, now int64, data []byte, frames, size int) {
 	if c := p.capture.Load(); c != nil {
 		c.record(outbound, now, data)
 	}
 	if p.guard != nil && p.guard.forged(data[tap.HeaderLen:]) {
-		p.account.forged.Add(1)
+		p.account.forged.Add(uint64(frames))
 		if p.guard.drop {
-			p.account.dropForged.Add(1)
+			p.account.dropForged.Add(uint64(frames))
 			return
 		}
 	}
 	wire := p.wire.Load()
 	if wire == nil {
-		p.account.dropNoLink.Add(1)
+		p.account.dropNoLink.Add(uint64(frames))
 		return
 	}
 	d := &p.dir
@@ -236,29 +257,29 @@ func (w *worker) carry(p *port, now int64, data []byte) {
 	if w.timeline.At(sent) < wire.Start {
 		sent = now // the contact is younger than the delivery
 	}
-	arrival, v := d.decide(w.timeline, sent, wireSize(data, len(data)))
+	arrival, v := d.decide(w.timeline, sent, size)
 	switch v {
 	case dropNoLink:
-		p.account.dropNoLink.Add(1)
+		p.account.dropNoLink.Add(uint64(frames))
 		return
 	case dropQueue:
-		p.account.dropQueue.Add(1)
+		p.account.dropQueue.Add(uint64(frames))
 		return
 	case dropLoss:
-		p.account.dropLoss.Add(1)
+		p.account.dropLoss.Add(uint64(frames))
 		return
 	}
 	if host := w.engine.ports[wire.Peer].elsewhere(); host != nil {
 		w.transmit(p, host, wire, data, arrival, now)
 		return
 	}
-	if arrival <= now && p.flight.len() == 0 {
+	if arrival <= now && p.flight.len() == 0 && !w.mayJoin(wire.Peer, data) {
 		w.hand(p, wire.Peer, data, arrival, now)
 		return
 	}
 	f := frame{arrival: arrival, size: int32(len(data)), peer: wire.Peer}
 	if !w.keep(&f, data) {
-		p.account.dropOverload.Add(1)
+		p.account.dropOverload.Add(uint64(frames))
 		return
 	}
 	p.flight.push(f)
@@ -284,6 +305,12 @@ func (w *worker) keep(f *frame, data []byte) bool {
 	return true
 }
 
+// stands is how many frames on the link a frame that was kept stands for.
+func (w *worker) stands(f *frame) uint64 {
+	frames, _ := onWire(w.data(f))
+	return uint64(frames)
+}
+
 // data of a frame that was kept.
 func (w *worker) data(f *frame) []byte {
 	if f.size <= smallSize {
@@ -292,9 +319,10 @@ func (w *worker) data(f *frame) []byte {
 	return w.large.at(f.buf)[:f.size]
 }
 
-// deliver hands over frames that are due, at most burst of them.
+// deliver hands over frames that are due, at most burst of them or as many more as
+// are joined with the last.
 func (w *worker) deliver(now int64) int64 {
-	for range burst {
+	for n := 0; n < burst; {
 		p := w.due.first()
 		if p == nil {
 			return now
@@ -303,12 +331,18 @@ func (w *worker) deliver(now int64) int64 {
 		if f.arrival > now {
 			return now
 		}
-		if w.covered(p, f) {
-			now = w.hand(p, f.peer, w.data(f), f.arrival, now)
+		joined := 1
+		if !w.covered(p, f) {
+			p.account.dropInFlight.Add(w.stands(f))
+		} else if joined = w.join(p, now); joined > 1 {
+			now = w.handJoined(p, joined, now)
 		} else {
-			p.account.dropInFlight.Add(1)
+			now = w.hand(p, f.peer, w.data(f), f.arrival, now)
 		}
-		w.release(p)
+		for range joined {
+			w.release(p)
+		}
+		n += joined
 		w.due.fix(p)
 	}
 	return now
@@ -327,8 +361,8 @@ func (w *worker) lose(p *port) {
 	if p.flight.len() == 0 {
 		return
 	}
-	p.account.dropInFlight.Add(uint64(p.flight.len()))
 	for p.flight.len() > 0 {
+		p.account.dropInFlight.Add(w.stands(p.flight.first()))
 		w.release(p)
 	}
 	w.due.fix(p)
@@ -348,20 +382,21 @@ func (w *worker) release(p *port) {
 // hand writes a frame of p to its peer's device, and gives the time then.
 func (w *worker) hand(p *port, to PortID, data []byte, arrival, now int64) int64 {
 	peer := w.engine.ports[to]
+	frames, bytes := onWire(data)
 	fd := peer.fd.Load()
 	if fd == noDevice {
-		p.account.dropDevice.Add(1)
+		p.account.dropDevice.Add(uint64(frames))
 		return now
 	}
 	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&data[0])), uintptr(len(data)))
 	if errno != 0 || n != uintptr(len(data)) {
-		p.account.dropDevice.Add(1)
+		p.account.dropDevice.Add(uint64(frames))
 		return w.timeline.Monotonic()
 	}
-	w.account.lateness.record(now - arrival)
+	w.account.lateness.record(now-arrival, frames)
 	d := &w.delivered[to]
-	d.frames.Add(1)
-	d.bytes.Add(uint64(len(data)) - tap.HeaderLen)
+	d.frames.Add(uint64(frames))
+	d.bytes.Add(uint64(bytes))
 	if c := peer.capture.Load(); c != nil {
 		c.record(inbound, now, data)
 	}
@@ -389,16 +424,24 @@ func (w *worker) wait() int {
 			return n
 		}
 	}
+	if due == now {
+		return w.poll(0)
+	}
+	longest := pulse
+	if w.spinner != nil {
+		n, done := w.spin(now, due)
+		if done {
+			return n
+		}
+		now, longest = w.timeline.Monotonic(), spinPause
+	}
 	if due < 0 {
-		n := w.poll(pulse)
+		n := w.poll(longest)
 		w.rested(now, n)
 		return n
 	}
 	left := due - now
-	if left == 0 {
-		return w.poll(0)
-	}
-	if sleep := min(w.ahead.sleep(now, left), pulse); sleep > 0 {
+	if sleep := min(w.ahead.sleep(now, left), longest); sleep > 0 {
 		n := w.poll(sleep)
 		then := w.rested(now, n)
 		if n > 0 {
@@ -414,6 +457,9 @@ func (w *worker) wait() int {
 // rested notes that the worker slept, and gives the time.
 func (w *worker) rested(since int64, events int) int64 {
 	now := w.timeline.Monotonic()
+	if w.spinner != nil {
+		w.spinner.slept(now)
+	}
 	slept := now-since > int64(10*time.Microsecond)
 	if events == 0 || slept {
 		w.idle = now

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# deps.sh run|test: install the Debian or Ubuntu packages that are missing for
-# running (run) or for running and testing (test). Prints nothing if there is
-# nothing to do. Without root it says what is missing and how to get it.
+# deps.sh run|test|lab: install the Debian or Ubuntu packages that are missing for
+# running (run), for running and testing (test), or for the tests in a kernel of
+# their own (lab). Prints nothing if there is nothing to do. Without root it says
+# what is missing and how to get it.
 #
 # The packages of the routing daemons start services. They must not: zebra of
 # the host would follow every interface of every run, and Orrery starts daemons
@@ -24,10 +25,17 @@ test_packages=(
   "libc6-dev /usr/include/stdlib.h"
 )
 
+lab_packages=(
+  "user-mode-linux linux.uml"
+  "kmod modprobe"
+  "iproute2 ip"
+)
+
 case "${1-}" in
   run) packages=("${run_packages[@]}") ;;
   test) packages=("${test_packages[@]}") ;;
-  *) echo "usage: $0 run|test" >&2; exit 2 ;;
+  lab) packages=("${lab_packages[@]}") ;;
+  *) echo "usage: $0 run|test|lab" >&2; exit 2 ;;
 esac
 
 # Daemons live in sbin, which is not on everybody's PATH.

@@ -32,6 +32,8 @@ type upOptions struct {
 	record   string
 	speed    float64
 	plain    bool
+	spin     bool
+	oneByOne bool
 	detached bool // this process is the one that --detach started
 }
 
@@ -57,6 +59,8 @@ until interrupted, until the scenario's duration or --for is over, or until
 	f.StringVar(&o.record, "record", "", "directory to keep the scenario, the events, the logs and the last status in")
 	f.Float64Var(&o.speed, "speed", 0, "seconds of orbit per second; default the scenario's")
 	f.BoolVar(&o.plain, "plain", false, "lines instead of a live picture, also on a terminal")
+	f.BoolVar(&o.spin, "spin", false, "the workers that carry frames poll instead of sleeping: less lateness, for most of a CPU each")
+	f.BoolVar(&o.oneByOne, "one-by-one", false, "hand each frame to its node by itself, also where several can be joined")
 	f.BoolVar(&o.detached, "detached", false, "")
 	_ = f.MarkHidden("detached")
 	_ = c.RegisterFlagCompletionFunc("wait", cobra.FixedCompletions([]string{"up", "converged"}, cobra.ShellCompDirectiveNoFileComp))
@@ -131,7 +135,8 @@ func detach(ctx context.Context, file, name string, o *upOptions) error {
 		return err
 	}
 	defer log.Close()
-	args := []string{"up", file, "--detached", "--plain", "--name", name, "--for", o.length.String(), "--record", o.record, "--speed", fmt.Sprint(o.speed)}
+	args := []string{"up", file, "--detached", "--plain", "--name", name, "--for", o.length.String(), "--record", o.record, "--speed", fmt.Sprint(o.speed),
+		fmt.Sprintf("--spin=%v", o.spin), fmt.Sprintf("--one-by-one=%v", o.oneByOne)}
 	cmd := exec.Command(self, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -221,7 +226,7 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	cfg := emulation.Config{
 		Plan: p, Nodes: engine, Timeline: timeline, Logger: log,
 		Fabric: func(tl *clock.Timeline, ports []fabric.Port) (fabric.Fabric, error) {
-			return fabric.NewProcess(fabric.Config{Timeline: tl, Ports: ports, Seed: spec.Seed})
+			return fabric.NewProcess(fabric.Config{Timeline: tl, Ports: ports, Seed: spec.Seed, Spin: o.spin, OneByOne: o.oneByOne})
 		},
 		Progress: screen.bringUp,
 	}
