@@ -90,10 +90,10 @@
 // get the same datagrams and bytes in the same order; what the node passes on over a
 // port without offloads its kernel takes apart again. Decisions about the frames have
 // been made before, one by one; each is counted, captured and has its lateness by
-// itself. No frame waits for another, but that on a link without delay up to 16 are
-// read, a microsecond each, before the first is written. The joined were to arrive
-// within Config.SuperFrame of each other. When the node passes them on they depart as if
-// all had come with the last.
+// itself. No frame is kept back for another that has not come; one that may be joined can
+// be up to 20 µs late while its worker reads what was sent in one go. The joined were to
+// arrive within Config.SuperFrame of each other. When the node passes them on they depart
+// as if all had come with the last.
 //
 // What looks at packets below sockets sees that they came together: packet sockets (as
 // tcpdump has), netfilter, counters of the node's own interfaces and raw sockets. A
