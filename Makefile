@@ -26,6 +26,9 @@ build: ## build ./bin/orrery, one static binary
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
+images: build ## build the container images as archives in ./dist
+	$(GO) run ./scripts/images -version '$(VERSION)' -binary bin/orrery -out dist
+
 demo: ## install what is missing and run a small moving network for some minutes
 	@scripts/deps.sh run
 	@$(MAKE) --no-print-directory build
@@ -34,7 +37,7 @@ demo: ## install what is missing and run a small moving network for some minutes
 ##@ Test
 
 test: ## install what is missing and run every test
-	@scripts/deps.sh test
+	@scripts/deps.sh cluster
 	@scripts/test.sh all
 
 test-pure: ## run the tests that need neither root nor Linux
@@ -49,6 +52,9 @@ test-race: ## run the tests of all packages that share memory under the race det
 test-lab: ## run the link engine beside netem, in a user-mode kernel that has it
 	@scripts/deps.sh lab
 	@scripts/lab.sh
+
+test-cluster: ## run the tests in real Kubernetes clusters; builds Kubernetes the first time
+	@scripts/test.sh cluster
 
 fuzz: ## run every fuzz target for FUZZTIME
 	@scripts/fuzz.sh $(FUZZTIME)
@@ -79,7 +85,7 @@ generate: ## make the generated files anew: API, JSON Schema, reference pages
 	$(GO) generate ./...
 
 deps: ## install the packages that the demo and the tests need
-	@scripts/deps.sh test
+	@scripts/deps.sh cluster
 
 clean: ## remove what was built
 	rm -rf bin dist
@@ -88,4 +94,4 @@ help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-.PHONY: build demo test test-pure test-kernel test-race test-lab fuzz bench bench-lab soak check generate deps clean help
+.PHONY: build images demo test test-pure test-kernel test-race test-lab test-cluster fuzz bench bench-lab soak check generate deps clean help

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# deps.sh run|test|lab: install the Debian or Ubuntu packages that are missing for
-# running (run), for running and testing (test), or for the tests in a kernel of
-# their own (lab). Prints nothing if there is nothing to do. Without root it says
-# what is missing and how to get it.
+# deps.sh run|test|lab|cluster: install the Debian or Ubuntu packages that are missing
+# for running (run), for running and testing (test), for the tests in a kernel of
+# their own (lab), or for testing and the tests in Kubernetes clusters (cluster).
+# Prints nothing if there is nothing to do. Without root it says what is missing and
+# how to get it.
 #
-# The packages of the routing daemons start services. They must not: zebra of
-# the host would follow every interface of every run, and Orrery starts daemons
-# of its own. So services are kept from starting while packages are installed,
-# and are disabled afterwards; "systemctl enable --now frr" takes that back.
+# The packages of the routing daemons start services, and so do containerd's and
+# etcd's. They must not: zebra of the host would follow every interface of every
+# run, and Orrery starts daemons of its own. So services are kept from starting
+# while packages are installed, and are disabled afterwards; "systemctl enable
+# --now frr" takes that back.
 set -euo pipefail
 
 # Package, and a file or command that shows that it is there.
@@ -24,6 +26,16 @@ test_packages=(
   "gcc gcc"                          # go test -race links with it
   "libc6-dev /usr/include/stdlib.h"
 )
+cluster_packages=(
+  "${test_packages[@]}"
+  "containerd containerd"
+  "runc runc"
+  "containernetworking-plugins /usr/lib/cni/ptp"
+  "etcd-server etcd"
+  "iptables iptables"
+  "conntrack conntrack"
+  "busybox-static busybox"
+)
 
 lab_packages=(
   "user-mode-linux linux.uml"
@@ -35,7 +47,8 @@ case "${1-}" in
   run) packages=("${run_packages[@]}") ;;
   test) packages=("${test_packages[@]}") ;;
   lab) packages=("${lab_packages[@]}") ;;
-  *) echo "usage: $0 run|test|lab" >&2; exit 2 ;;
+  cluster) packages=("${cluster_packages[@]}") ;;
+  *) echo "usage: $0 run|test|lab|cluster" >&2; exit 2 ;;
 esac
 
 # Daemons live in sbin, which is not on everybody's PATH.
@@ -105,6 +118,8 @@ for package in "${missing[@]}"; do
   case $package in
     bird2) service=bird ;;
     frr) service=frr ;;
+    containerd) service=containerd ;;
+    etcd-server) service=etcd ;;
     *) continue ;;
   esac
   if command -v systemctl >/dev/null; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh all|pure|kernel|race: run the tests in tiers.
+# test.sh all|pure|kernel|race|cluster: run the tests in tiers.
 #
 #   pure    needs neither root nor Linux; all packages side by side
 #   kernel  makes namespaces, devices and daemons; one package at a time, since
@@ -7,12 +7,15 @@
 #           they need skip and say why.
 #   race    the race detector over the packages whose goroutines share memory,
 #           with -short
+#   cluster real Kubernetes clusters, whose programs are built first if they are
+#           not in the cache: minutes on the first time
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 module=$(go list -m)
-kernel_rooms="^$module/(tap|fabric|node|router|emulation|doctor|tune|userns|cmd)(/|\$)"
-race_rooms="^$module/(clock|plan|celestrak|tap|fabric|node|router|emulation|api|doctor|tune|userns|cmd)(/|\$)"
+kernel_rooms="^$module/(tap|fabric|node|router|emulation|doctor|tune|userns|cmd|kube/agent|kube/pod|kube/supervise|test/cluster/machine)(/|\$)"
+cluster_rooms="^$module/(test/cluster|kube/operator|kube/watch)\$"
+race_rooms="^$module/(clock|plan|celestrak|tap|fabric|node|router|emulation|api|doctor|tune|userns|cmd|kube/agent|kube/cni|kube/supervise|test/cluster/machine)(/|\$)"
 
 packages=$(go list ./...)
 failed=
@@ -25,7 +28,7 @@ tier() {
 }
 
 pure() {
-  tier pure -timeout 15m $(grep -vE "$kernel_rooms" <<<"$packages")
+  tier pure -timeout 15m $(grep -vE "$kernel_rooms|$cluster_rooms" <<<"$packages")
 }
 
 kernel() {
@@ -40,10 +43,22 @@ race() {
   CGO_ENABLED=1 tier race -race -short -timeout 20m -p 1 $(grep -E "$race_rooms" <<<"$packages")
 }
 
+cluster() {
+  # Apart from the tests, so that it does not count against their time. If it
+  # fails the tests skip, and say why.
+  echo "== programs of the clusters"
+  go run ./test/cluster/ctl build || true
+  local race=
+  if command -v "$(go env CC)" >/dev/null; then
+    race=-race # costs nothing: the tests only wait for other programs
+  fi
+  CGO_ENABLED=${race:+1} tier cluster $race -timeout 20m -p 1 -count 1 $(grep -E "$cluster_rooms" <<<"$packages")
+}
+
 case "${1-}" in
-  all) pure; kernel; race ;;
-  pure | kernel | race) "$1" ;;
-  *) echo "usage: $0 all|pure|kernel|race" >&2; exit 2 ;;
+  all) pure; kernel; race; cluster ;;
+  pure | kernel | race | cluster) "$1" ;;
+  *) echo "usage: $0 all|pure|kernel|race|cluster" >&2; exit 2 ;;
 esac
 
 [[ -z $failed ]]

@@ -1,0 +1,351 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"orrery.dev/orrery/test/cluster/machine"
+)
+
+// worker is a node that runs.
+type worker struct {
+	Worker
+	machine *machine.Machine
+	network *network
+}
+
+const (
+	containerdSocket = "/run/containerd/containerd.sock"
+	pluginDir        = "/opt/cni/bin"
+	stockPlugins     = "/usr/lib/cni"
+	networkDir       = "/etc/cni/net.d"
+)
+
+// kubeletSysctls are the settings that the kubelet makes, unless they have these
+// values (setupKernelTunables in pkg/kubelet/cm). They are the whole host's, so
+// workers only see them so; the kubelet ends if it can neither find nor make
+// them.
+var kubeletSysctls = map[string]string{
+	"/proc/sys/vm/overcommit_memory":      "1\n",
+	"/proc/sys/vm/panic_on_oom":           "0\n",
+	"/proc/sys/kernel/panic":              "10\n",
+	"/proc/sys/kernel/panic_on_oops":      "1\n",
+	"/proc/sys/kernel/keys/root_maxkeys":  "1000000\n",
+	"/proc/sys/kernel/keys/root_maxbytes": "25000000\n",
+}
+
+// startWorkerMachine makes a worker's machine and its network.
+func (c *Cluster) startWorkerMachine(w Worker) (*worker, error) {
+	m, err := c.startMachine(w.Name, kubeletSysctls)
+	if err != nil {
+		return nil, err
+	}
+	n, err := openNetwork(m.ID)
+	if err != nil {
+		return nil, err
+	}
+	started := &worker{w, m, n}
+	c.workers = append(c.workers, started)
+	return started, setUpWorker(c.controlNet, n, w)
+}
+
+// path says where on the host a file of the worker is.
+func (w *worker) path(path string) string {
+	return machine.Path(w.machine.Spec.Dir, path)
+}
+
+// write makes a file on the worker.
+func (w *worker) write(path string, content []byte, mode os.FileMode) error {
+	to := w.path(path)
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, mode)
+}
+
+// startContainers writes the networks' configuration, starts containerd and
+// gives it the images.
+func (c *Cluster) startContainers(ctx context.Context, w *worker) error {
+	if err := c.installNetwork(w); err != nil {
+		return err
+	}
+	runc, err := find("runc")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(c.Dir, "conf", w.Name+"-containerd.toml")
+	if err := os.WriteFile(file, containerdConfig(runc), 0o600); err != nil {
+		return err
+	}
+	process := machine.Process{
+		Name: "containerd", Log: c.log(w.Name + "-containerd"),
+		Args: []string{c.containerd, "--config", file},
+	}
+	// The shim is looked for in PATH.
+	process.Env = []string{"PATH=" + filepath.Dir(c.containerd) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	if err := w.machine.Run(process); err != nil {
+		return err
+	}
+	err = c.wait(ctx, "containerd of "+w.Name+" answers", func(ctx context.Context) (bool, error) {
+		return w.machine.Command(ctx, c.ctr, "version").Run() == nil, nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, image := range c.images {
+		if err := c.importInto(ctx, w, image); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// containerdConfig is in the form of containerd 1, which containerd 2 reads
+// too. All paths are the defaults.
+//
+// Without CAP_SYS_RESOURCE, containers cannot have an oom_score_adj below
+// their parent's, so that is restricted. AppArmor's profiles would have to be
+// loaded into the host's kernel. The snapshotters that are off need devices or
+// file systems that are not there, and would complain.
+func containerdConfig(runc string) []byte {
+	return fmt.Appendf(nil, `version = 2
+oom_score = 0
+disabled_plugins = [
+  "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.erofs",
+  "io.containerd.internal.v1.opt", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing",
+  "io.containerd.nri.v1.nri",
+]
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = %q
+  disable_apparmor = true
+  restrict_oom_score_adj = true
+  disable_tcp_service = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = %q
+    conf_dir = %q
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+    default_runtime_name = "runc"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+        BinaryName = %q
+        SystemdCgroup = false
+`, PauseImage, pluginDir, networkDir, runc)
+}
+
+// installNetwork puts plugins and network configurations in their places.
+func (c *Cluster) installNetwork(w *worker) error {
+	bin := w.path(pluginDir)
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return err
+	}
+	stock, err := os.ReadDir(stockPlugins)
+	if err != nil {
+		return err
+	}
+	for _, plugin := range stock {
+		if err := os.Symlink(filepath.Join(stockPlugins, plugin.Name()), filepath.Join(bin, plugin.Name())); err != nil {
+			return err
+		}
+	}
+	for _, plugin := range c.options.Plugins {
+		if err := copyProgram(plugin, filepath.Join(bin, filepath.Base(plugin))); err != nil {
+			return err
+		}
+	}
+	network := DefaultNetwork(w.Worker)
+	if c.options.Network != nil {
+		network = c.options.Network(w.Worker)
+	}
+	if !json.Valid(network) {
+		return fmt.Errorf("the network of %s is no JSON: %s", w.Name, network)
+	}
+	if !c.options.Multus {
+		return w.write(networkDir+"/10-default.conflist", network, 0o600)
+	}
+	if err := copyProgram(filepath.Join(c.Dir, "bin", "multus"), filepath.Join(bin, "multus")); err != nil {
+		return err
+	}
+	user, err := c.newUser("multus-"+w.Name, pkix.Name{CommonName: "multus"})
+	if err != nil {
+		return err
+	}
+	kubeconfig, err := os.ReadFile(user)
+	if err != nil {
+		return err
+	}
+	const at = networkDir + "/multus.d/multus.kubeconfig"
+	if err := w.write(at, kubeconfig, 0o600); err != nil {
+		return err
+	}
+	config, err := json.MarshalIndent(map[string]any{
+		"cniVersion": "1.0.0", "name": "multus-cni-network", "type": "multus",
+		"kubeconfig": at, "delegates": []json.RawMessage{network},
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return w.write(networkDir+"/00-multus.conf", config, 0o600)
+}
+
+// DefaultNetwork gives each pod a pair of veth devices and an address of each
+// family, by the ptp and host-local plugins.
+func DefaultNetwork(w Worker) []byte {
+	var ranges [][]map[string]string
+	var routes []map[string]string
+	for _, p := range w.PodCIDRs {
+		ranges = append(ranges, []map[string]string{{"subnet": p.String()}})
+		everything := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		if p.Addr().Is6() {
+			everything = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		}
+		routes = append(routes, map[string]string{"dst": everything.String()})
+	}
+	text, err := json.Marshal(map[string]any{
+		"cniVersion": "1.0.0", "name": "default", "plugins": []any{map[string]any{
+			"type": "ptp",
+			"ipam": map[string]any{"type": "host-local", "ranges": ranges, "routes": routes},
+		}},
+	})
+	if err != nil {
+		panic(err) // there is nothing in it that cannot be marshalled
+	}
+	return text
+}
+
+func copyProgram(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		_ = out.Close()
+		return err
+	}
+	return out.Close()
+}
+
+// startKubelet makes the node's object, and starts the kubelet.
+func (c *Cluster) startKubelet(ctx context.Context, w *worker) error {
+	cidrs := make([]string, len(w.PodCIDRs))
+	for i, p := range w.PodCIDRs {
+		cidrs[i] = p.String()
+	}
+	// The kubelet takes over a node that is there. Made in advance, the node
+	// has its pods' prefixes from the beginning.
+	node := map[string]any{
+		"apiVersion": "v1", "kind": "Node",
+		"metadata": map[string]any{"name": w.Name},
+		"spec":     map[string]any{"podCIDR": cidrs[0], "podCIDRs": cidrs},
+	}
+	text, err := json.Marshal(node)
+	if err != nil {
+		return err
+	}
+	if _, err := c.Kubectl(ctx, text, "create", "--filename=-"); err != nil {
+		return err
+	}
+	user, err := c.newUser(w.Name, pkix.Name{CommonName: "system:node:" + w.Name, Organization: []string{"system:nodes"}})
+	if err != nil {
+		return err
+	}
+	addresses := families(c.options, w.IPv4, w.IPv6)
+	server, err := c.ca.issue(w.Name+"-server", pkix.Name{CommonName: "system:node:" + w.Name, Organization: []string{"system:nodes"}}, addresses, w.Name)
+	if err != nil {
+		return err
+	}
+	config, err := json.MarshalIndent(c.kubeletConfig(w, server), "", "  ")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(c.Dir, "conf", w.Name+"-kubelet.json")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		return err
+	}
+	return w.machine.Run(machine.Process{
+		Name: "kubelet", Log: c.log(w.Name + "-kubelet"),
+		Args: []string{
+			c.kube, "kubelet", "--config=" + file, "--kubeconfig=" + user, "--hostname-override=" + w.Name,
+			fmt.Sprintf("--node-ip=%v,%v", addresses[0], addresses[1]), "--v=2",
+		},
+	})
+}
+
+func (c *Cluster) kubeletConfig(w *worker, server identity) map[string]any {
+	maxPods := c.options.MaxPods
+	if maxPods == 0 {
+		maxPods = 110
+	}
+	return map[string]any{
+		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+		"address":                  families(c.options, "0.0.0.0", "::")[0],
+		"containerRuntimeEndpoint": "unix://" + containerdSocket,
+		"tlsCertFile":              server.certFile,
+		"tlsPrivateKeyFile":        server.keyFile,
+		"authentication": map[string]any{
+			"anonymous": map[string]any{"enabled": false},
+			"webhook":   map[string]any{"enabled": true},
+			"x509":      map[string]any{"clientCAFile": c.ca.file()},
+		},
+		"authorization":               map[string]any{"mode": "Webhook"},
+		"cgroupDriver":                "cgroupfs",
+		"cgroupRoot":                  "/" + c.state.Cgroup + "/" + w.Name,
+		"failCgroupV1":                false,
+		"failSwapOn":                  false,
+		"makeIPTablesUtilChains":      false,
+		"resolvConf":                  "",
+		"maxPods":                     maxPods,
+		"volumePluginDir":             "/var/lib/kubelet/volume-plugins",
+		"imageGCHighThresholdPercent": 100,
+		"imageGCLowThresholdPercent":  99,
+		"evictionHard":                map[string]string{"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+		"serializeImagePulls":         false,
+		"registryPullQPS":             0,
+		"kubeAPIQPS":                  200,
+		"kubeAPIBurst":                400,
+		"eventRecordQPS":              0,
+		"containerLogMaxSize":         "1Mi",
+	}
+}
+
+// Import gives an archive of images (docker save, or an OCI layout) to the
+// containerd of every worker.
+func (c *Cluster) Import(ctx context.Context, archive string) error {
+	for _, w := range c.workers {
+		if err := c.importInto(ctx, w, archive); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) importInto(ctx context.Context, w *worker, archive string) error {
+	f, err := os.Open(archive)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// By standard input, since not every path of the host is on the worker.
+	cmd := w.machine.Command(ctx, c.ctr, "--namespace", "k8s.io", "images", "import", "-")
+	cmd.Stdin = f
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("import %s on %s: %w: %s", archive, w.Name, err, tail(output.String(), 10))
+	}
+	return nil
+}
