@@ -59,6 +59,11 @@ func (s *Scenario) Default() {
 	for i := range spec.Routing {
 		spec.Routing[i].setDefaults()
 	}
+	for i := range spec.Kubernetes.Pods {
+		if p := &spec.Kubernetes.Pods[i]; p.Nodes == nil {
+			p.Nodes = []string{"*"}
+		}
+	}
 }
 
 func (c *Constellation) setDefaults(spec *Spec) {

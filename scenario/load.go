@@ -30,7 +30,7 @@ func Load(path string) (*Scenario, error) {
 	if _, err := data.ReadFrom(&limited{f, maxSize + 1}); err != nil {
 		return nil, fmt.Errorf("the scenario cannot be read: %w", err)
 	}
-	return parse(path, data.Bytes(), true)
+	return parse(newSource(path), data.Bytes(), true)
 }
 
 // limited ends a stream after n bytes, so that /dev/zero is a large file only.
@@ -51,25 +51,36 @@ func (l *limited) Read(p []byte) (int, error) {
 // Parse is Load for a text; name stands in messages, and its directory is the
 // one that relative paths start from. Parse touches no file.
 func Parse(name string, data []byte) (*Scenario, error) {
-	return parse(name, data, false)
+	return parse(newSource(name), data, false)
 }
 
-func parse(name string, data []byte, files bool) (*Scenario, error) {
-	fail := func(src *source, at position, what, right string) error {
-		return Errors{src.problem(at, "", what, right)}
+// ParseObject is Parse for a Kubernetes object in JSON, whose lines nobody has
+// written: problems name the fields by their paths alone. Relative paths of the
+// files that the scenario names start from dir.
+func ParseObject(dir string, data []byte) (*Scenario, error) {
+	src := newSource(filepath.Join(dir, "scenario.json"))
+	src.object = true
+	return parse(src, data, false)
+}
+
+func parse(src *source, data []byte, files bool) (*Scenario, error) {
+	fail := func(at position, what, right string) error {
+		r := &report{source: src}
+		r.add(at, "", what, right)
+		return r.errors()
 	}
 	if len(data) > maxSize {
-		return nil, fail(newSource(name, ""), position{}, fmt.Sprintf("the file is larger than %d MiB", maxSize>>20), "a scenario is some kilobytes of YAML; name orbit files in it instead of writing them out")
+		return nil, fail(position{}, fmt.Sprintf("the file is larger than %d MiB", maxSize>>20), "a scenario is some kilobytes of YAML; name orbit files in it instead of writing them out")
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
-	src := newSource(name, text)
+	src.lines = strings.Split(text, "\n")
 	if at, what := unreadable(text); what != "" {
-		return nil, fail(src, at, what, "write UTF-8 text")
+		return nil, fail(at, what, "write UTF-8 text")
 	}
 	root, values, syntax := parseTree(text)
 	if syntax != nil {
-		return nil, fail(src, syntax.at, syntax.what, syntax.right)
+		return nil, fail(syntax.at, syntax.what, syntax.right)
 	}
 	s := &Scenario{source: src}
 	r := &report{source: src}

@@ -85,21 +85,18 @@ type position struct{ line, column int }
 
 // source is what a scenario was read from.
 type source struct {
-	name  string
-	lines []string
+	name string
+	// object is a source that nobody sees the lines of: fields have a path only.
+	object bool
+	lines  []string
 	// keys and values are the places of the fields by their paths. The items of a
 	// list have a value only.
 	keys, values map[string]position
 }
 
-// newSource splits a text whose lines end in "\n".
-func newSource(name, text string) *source {
-	return &source{
-		name:   name,
-		lines:  strings.Split(text, "\n"),
-		keys:   map[string]position{},
-		values: map[string]position{},
-	}
+// newSource is the source of a text that is still to come.
+func newSource(name string) *source {
+	return &source{name: name, keys: map[string]position{}, values: map[string]position{}}
 }
 
 // at is the place of a field, or of the nearest field around it.
@@ -224,6 +221,11 @@ func (r *report) errors() error {
 	slices.SortStableFunc(r.problems, func(a, b *Problem) int {
 		return cmp.Or(a.Line-b.Line, a.Column-b.Column)
 	})
+	if r.source != nil && r.source.object {
+		for _, p := range r.problems {
+			p.File, p.Line, p.Column, p.Excerpt = "", 0, 0, ""
+		}
+	}
 	return r.problems
 }
 

@@ -86,6 +86,9 @@ type Spec struct {
 	//   all       routing daemons too.
 	// Default commands.
 	Isolation string `json:"isolation,omitempty" default:"commands" enum:"none,commands,all"`
+	// Kubernetes says how nodes run as pods. `orrery up` reads it and does nothing
+	// with it.
+	Kubernetes Kubernetes `json:"kubernetes,omitzero"`
 }
 
 // Constellation is a set of satellites with one source of orbits: exactly one

@@ -47,6 +47,7 @@ func (s *Scenario) check(r *report) {
 	v.network()
 	v.routing()
 	v.commands()
+	v.kubernetes()
 }
 
 // validator checks a scenario whose defaults are filled in.
@@ -92,7 +93,7 @@ func (v *validator) problemAtKey(path, what, right string) {
 
 // line names the line of a field in a message about another one.
 func (v *validator) line(path string) string {
-	if v.source == nil {
+	if v.source == nil || v.source.object {
 		return path
 	}
 	return fmt.Sprintf("line %d", v.source.at(path).line)
@@ -106,7 +107,13 @@ func (v *validator) given(path string, value reflect.Value) bool {
 	return !value.IsZero()
 }
 
-var labelForm = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+var (
+	labelForm     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+	subdomainForm = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+)
+
+// maxObjectName is the longest name of an object of Kubernetes, in bytes (RFC 1123).
+const maxObjectName = 253
 
 // bounds checks what the tags of the types say: enum, min, max, above, below,
 // count, format.
@@ -165,6 +172,10 @@ func (v *validator) field(f shape.Field, field reflect.Value, at string) {
 		case f.Format == "label" && (len(text) > MaxNodeName || !labelForm.MatchString(text)):
 			v.problem(at, fmt.Sprintf("%s %q is not a DNS label", f.Name, clipped(text)),
 				fmt.Sprintf("use lower-case letters, digits and '-' (not first or last), %d at most", MaxNodeName))
+			v.setBroken(at)
+		case f.Format == "subdomain" && (len(text) > maxObjectName || !subdomainForm.MatchString(text)):
+			v.problem(at, fmt.Sprintf("%s %q is not the name of an object", f.Name, clipped(text)),
+				fmt.Sprintf("use lower-case letters, digits, '-' and '.' (not first or last), %d at most", maxObjectName))
 			v.setBroken(at)
 		}
 	case reflect.Slice:

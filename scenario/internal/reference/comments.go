@@ -16,10 +16,10 @@ import (
 // "Walker.Planes" for a field.
 type comments map[string]string
 
-// readComments reads types.go and quantity.go in dir.
+// readComments reads the files in dir that declare the types of the file.
 func readComments(dir string) (comments, error) {
 	c := comments{}
-	for _, name := range []string{"types.go", "quantity.go"} {
+	for _, name := range []string{"types.go", "kubernetes.go", "quantity.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, name), nil, parser.ParseComments)
 		if err != nil {
 			return nil, err

@@ -137,6 +137,9 @@ func fieldSchema(f shape.Field) object {
 	if f.Format == "label" {
 		s["pattern"], s["maxLength"] = `^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`, scenario.MaxNodeName
 	}
+	if f.Format == "subdomain" {
+		s["pattern"], s["maxLength"] = `^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`, 253
+	}
 	if f.MinCount > 0 {
 		s["minItems"] = f.MinCount
 	}

@@ -6,7 +6,7 @@
 //	enum      the words that are allowed, separated by commas
 //	min, max  closed bounds; above, below: open ones. On a list: of each item
 //	count     how many items a list may have: "2", or "1.." for at least one
-//	format    "label": a DNS label
+//	format    "label": a DNS label; "subdomain": labels joined by dots
 package shape
 
 import (

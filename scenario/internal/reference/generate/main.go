@@ -1,4 +1,5 @@
-// Generate writes scenario/schema.json and docs/scenario.md. It runs in the
+// Generate writes scenario/schema.json, docs/scenario.md and
+// deploy/crd/scenarios.yaml. It runs in the
 // directory of package scenario: go generate ./scenario.
 package main
 
@@ -13,6 +14,7 @@ func main() {
 	log.SetFlags(0)
 	write("schema.json", reference.Schema)
 	write("../docs/scenario.md", reference.Page)
+	write("../deploy/crd/scenarios.yaml", reference.Resource)
 }
 
 func write(path string, make func(dir string) ([]byte, error)) {
