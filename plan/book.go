@@ -140,6 +140,10 @@ func (j *joined) forget(t time.Duration) {
 type planner interface {
 	// advance enters all contacts that are made or parted in [b.from, b.to).
 	advance(b *block)
+	// write and read are the planner's part of a snapshot. read is called for a new
+	// planner, after the book was read.
+	write(w *writer)
+	read(r *reader)
 }
 
 // pair is the two ends of a possible link.

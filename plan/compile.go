@@ -50,6 +50,8 @@ func (w Warning) String() string {
 type group interface {
 	// begin makes the state with which a cursor starts at scenario time 0.
 	begin(b *book) planner
+	// media are the kinds of its links, always in the same order.
+	media() []*medium
 }
 
 // defaultEpoch is the epoch of a scenario without one and without element files.
