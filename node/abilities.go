@@ -10,6 +10,10 @@ import (
 // the node has no way to.
 var ErrUnreachable = errors.New("unreachable")
 
+// ErrUnknown is wrapped by the errors of whoever is asked for a node that it does not
+// have.
+var ErrUnknown = errors.New("no such node")
+
 // Lookuper is the further ability of an Engine to tell which way a node's
 // kernel would send a packet at this moment.
 type Lookuper interface {

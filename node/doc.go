@@ -32,6 +32,14 @@
 // together. Destroy and Cleanup let go of all at once and return when the kernel
 // has nothing left of them.
 //
+// # Guests
+//
+// Guests gives ports to namespaces that somebody else has made, such as those of pods. It
+// owns neither the namespace nor what runs in it. All that it makes is persistent, so
+// that a program that was killed leaves nodes as they are, without carrier; the next one
+// takes the devices over. All ports are in one group of devices: the kernel
+// deletes them together, which costs as much as deleting one of them.
+//
 // # Processes
 //
 // A process runs in its node's network namespace and in a UTS namespace of its

@@ -13,11 +13,11 @@ const txDropped = 7 * 8
 
 // DroppedFrames implements DropCounter. Both the TAP whose queue is full and the
 // noop qdisc of a device without carrier count as tx_dropped.
-func (l *Linux) DroppedFrames(ctx context.Context, node string) (map[string]uint64, error) {
+func (r *roster) DroppedFrames(ctx context.Context, node string) (map[string]uint64, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	n, err := l.node(node)
+	n, err := r.node(node)
 	if err != nil {
 		return nil, err
 	}

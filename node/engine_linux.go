@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,42 +48,12 @@ type Linux struct {
 
 	template template // of private views
 
+	roster
+
 	mu        sync.Mutex // guards all below
 	journal   *journal   // nil while there are no nodes
-	nodes     map[string]*linuxNode
 	processes map[processKey]*process
 	ending    bool // Destroy has begun: no process may start
-}
-
-// linuxNode is one node. It does not change but for what mu guards.
-type linuxNode struct {
-	name      string
-	namespace string // path that the namespace is bound at
-	dir       string
-	ports     []port // lo first
-	private   bool   // commands of Exec are
-	view      viewHolder
-
-	mu     sync.Mutex // guards:
-	sock   *socket
-	routes map[int][]Route // what SetRoutes made last, by protocol, in order
-	doubt  map[int]bool    // protocols of which the table may hold other routes
-}
-
-// port is a device of a node.
-type port struct {
-	name  string
-	index int32
-	file  *os.File // nil for lo
-}
-
-// port by its name.
-func (n *linuxNode) port(name string) (port, bool) {
-	i := slices.IndexFunc(n.ports, func(p port) bool { return p.name == name })
-	if i < 0 {
-		return port{}, false
-	}
-	return n.ports[i], true
 }
 
 var (
@@ -122,7 +90,7 @@ func NewLinux(cfg Config) (*Linux, error) {
 		cfg:       cfg,
 		log:       cfg.Logger,
 		spawn:     newSpawner(),
-		nodes:     map[string]*linuxNode{},
+		roster:    newRoster(),
 		processes: map[processKey]*process{},
 	}, nil
 }
@@ -156,18 +124,12 @@ func (l *Linux) Create(ctx context.Context, specs []Spec) (err error) {
 	raiseNeighbourLimits(l.log, specs)
 	for i := range specs {
 		s := &specs[i]
-		n := &linuxNode{
-			name:      s.Name,
-			namespace: filepath.Join(j.dir, namespaceDir, s.Name),
-			dir:       filepath.Join(j.dir, nodeDir, s.Name),
-			private:   s.Private,
-			routes:    map[int][]Route{},
-			doubt:     map[int]bool{},
-		}
+		n := newNode(s.Name, filepath.Join(j.dir, namespaceDir, s.Name))
+		n.dir, n.private = filepath.Join(j.dir, nodeDir, s.Name), s.Private
 		if err := os.Mkdir(n.dir, 0o755); err != nil {
 			return fmt.Errorf("node: %w", err)
 		}
-		l.nodes[s.Name] = n
+		l.add(n)
 	}
 	return l.build(ctx, specs)
 }
@@ -197,8 +159,10 @@ func (l *Linux) build(ctx context.Context, specs []Spec) error {
 				return
 			}
 			s := &specs[i]
-			n := l.nodes[s.Name]
-			err := ctx.Err()
+			n, err := l.node(s.Name)
+			if err == nil {
+				err = ctx.Err()
+			}
 			if err == nil {
 				n.ports, n.sock, err = build(s, n.namespace, sysctls, settings[s.Forward])
 			}
@@ -217,28 +181,6 @@ func (l *Linux) build(ctx context.Context, specs []Spec) error {
 	return first
 }
 
-// Device implements Engine.
-func (l *Linux) Device(node, port string) (*os.File, error) {
-	n, err := l.node(node)
-	if err != nil {
-		return nil, err
-	}
-	p, ok := n.port(port)
-	if !ok || p.file == nil {
-		return nil, fmt.Errorf("node %s: no port %s", node, port)
-	}
-	return p.file, nil
-}
-
-// Do implements Engine.
-func (l *Linux) Do(node string, f func() error) error {
-	n, err := l.node(node)
-	if err != nil {
-		return err
-	}
-	return within(n.namespace, f)
-}
-
 // Dir implements Engine.
 func (l *Linux) Dir(node string) string {
 	return filepath.Join(l.cfg.RunDir, nodeDir, node)
@@ -248,16 +190,6 @@ func (l *Linux) Dir(node string) string {
 // tools that take one, such as nsenter --net=PATH.
 func (l *Linux) Namespace(node string) string {
 	return filepath.Join(l.cfg.RunDir, namespaceDir, node)
-}
-
-func (l *Linux) node(name string) (*linuxNode, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n, ok := l.nodes[name]
-	if !ok {
-		return nil, fmt.Errorf("node %s: no such node", name)
-	}
-	return n, nil
 }
 
 // Destroy implements Engine. Whoever reads the devices' files must have
@@ -289,8 +221,7 @@ func (l *Linux) Destroy(ctx context.Context) error {
 		return nil
 	}
 	clear(l.processes)
-	nodes := slices.Collect(maps.Values(l.nodes))
-	l.close()
+	nodes := l.close()
 	// Processes that left their group, and those of Exec.
 	err := teardown(l.journal.dir, nil, l.cfg.Grace, l.cfg.KeepFiles)
 	l.closeViews(nodes)
@@ -299,22 +230,15 @@ func (l *Linux) Destroy(ctx context.Context) error {
 	return err
 }
 
-// close gives up all descriptors and threads that hold namespaces. mu is held.
-func (l *Linux) close() {
+// close gives up all descriptors and threads that hold namespaces, and returns the nodes
+// that there were. mu is held.
+func (l *Linux) close() []*linuxNode {
 	l.spawn.release()
-	for _, n := range l.nodes {
-		n.mu.Lock()
-		if n.sock != nil {
-			n.sock.close()
-		}
-		n.mu.Unlock()
-		for _, p := range n.ports {
-			if p.file != nil {
-				_ = p.file.Close()
-			}
-		}
+	nodes := l.clear()
+	for _, n := range nodes {
+		n.close()
 	}
-	clear(l.nodes)
+	return nodes
 }
 
 // mountSource names the run's file systems in lists of mounts.

@@ -59,6 +59,14 @@ func within(path string, f func() error) error {
 // daemon of OSPF joins two groups on each port by one socket.
 const memberships = 20 / 2
 
+// withMemberships adds what a node with many ports needs of them.
+func withMemberships(list []setting, spec *Spec) []setting {
+	if len(spec.Ports) <= memberships {
+		return list
+	}
+	return append(slices.Clip(list), setting{"ipv4/igmp_max_memberships", strconv.Itoa(2 * len(spec.Ports))})
+}
+
 // build makes a node's namespace, bound at path, and all that is in it. Settings
 // is called in the new namespace and gives what sysctls is to set there. The
 // calling thread is in the namespace afterwards. On an error, files that were
@@ -75,11 +83,7 @@ func build(spec *Spec, path string, sysctls *sysctls, settings func() []setting)
 	if err := unix.Mount(ownNamespace, path, "", unix.MS_BIND, ""); err != nil {
 		return nil, nil, fmt.Errorf("bind the network namespace to %s: %w", path, err)
 	}
-	list := settings()
-	if len(spec.Ports) > memberships {
-		list = append(slices.Clip(list), setting{"ipv4/igmp_max_memberships", strconv.Itoa(2 * len(spec.Ports))})
-	}
-	if err := sysctls.write(list); err != nil {
+	if err := sysctls.write(withMemberships(settings(), spec)); err != nil {
 		return nil, nil, err
 	}
 	ports = make([]port, 0, len(spec.Ports)+1)
@@ -108,24 +112,18 @@ func build(spec *Spec, path string, sysctls *sysctls, settings func() []setting)
 	if s, err = newSocket(); err != nil {
 		return ports, nil, err
 	}
-	return ports, s, configure(spec, ports, s)
+	return ports, s, configure(spec, ports, s, false)
 }
 
+// portGroup is the group (ip-link(8)) that all ports are in: "orry". The kernel takes
+// apart all devices of a group together, and waits once for all of them.
+const portGroup = 0x6f727279
+
 // configure switches devices on and gives addresses, in one exchange. It fills
-// in the ports' indices.
-func configure(spec *Spec, ports []port, s *socket) error {
+// in the ports' indices. Addresses that are there already are an error unless kept.
+func configure(spec *Spec, ports []port, s *socket, kept bool) error {
 	var b batch
 	var what []string // what each request is for
-	index := func(name string) (int32, error) {
-		ifr, err := unix.NewIfreq(name)
-		if err != nil {
-			return 0, err
-		}
-		if err := unix.IoctlIfreq(s.fd, unix.SIOCGIFINDEX, ifr); err != nil {
-			return 0, fmt.Errorf("find device %s: %w", name, err)
-		}
-		return int32(ifr.Uint32()), nil
-	}
 	addresses := func(name string, index int32, list []netip.Prefix) {
 		for _, p := range list {
 			b.address(index, p)
@@ -134,7 +132,7 @@ func configure(spec *Spec, ports []port, s *socket) error {
 	}
 	for i := range ports {
 		var err error
-		if ports[i].index, err = index(ports[i].name); err != nil {
+		if ports[i].index, err = s.index(ports[i].name); err != nil {
 			return err
 		}
 	}
@@ -148,13 +146,33 @@ func configure(spec *Spec, ports []port, s *socket) error {
 		// Else the port would seem to run for up to a second after it is switched
 		// on. While it is still down this is cheap; later it costs an RCU grace
 		// period.
-		b.add(unix.RTM_GETLINK, 0, bytesOf(&unix.IfInfomsg{Index: i}))
-		what = append(what, "ask for the state of "+p.Name)
+		if !ports[k+1].taken {
+			b.add(unix.RTM_GETLINK, 0, bytesOf(&unix.IfInfomsg{Index: i}))
+			what = append(what, "ask for the state of "+p.Name)
+		}
 		b.setUp(i, p.MAC, p.MTU)
+		b.attr32(unix.IFLA_GROUP, portGroup)
 		what = append(what, fmt.Sprintf("switch %s on with MTU %d", p.Name, p.MTU))
 		addresses(p.Name, i, p.Addresses)
 	}
-	return s.do(&b, func(i int, e unix.Errno) error { return fmt.Errorf("%s: %w", what[i], e) })
+	return s.do(&b, func(i int, e unix.Errno) error {
+		if kept && e == unix.EEXIST {
+			return nil
+		}
+		return fmt.Errorf("%s: %w", what[i], e)
+	})
+}
+
+// index of a device in the socket's namespace.
+func (s *socket) index(name string) (int32, error) {
+	ifr, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.IoctlIfreq(s.fd, unix.SIOCGIFINDEX, ifr); err != nil {
+		return 0, fmt.Errorf("find device %s: %w", name, err)
+	}
+	return int32(ifr.Uint32()), nil
 }
 
 // address adds the request that gives a device an address.

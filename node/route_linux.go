@@ -22,8 +22,8 @@ func inOrder(a, b Route) int {
 
 // Routes implements Engine. They are ordered by prefix, metric and port; a
 // route with several next hops is listed once for each.
-func (l *Linux) Routes(ctx context.Context, node string) ([]Route, error) {
-	n, err := l.node(node)
+func (r *roster) Routes(ctx context.Context, node string) ([]Route, error) {
+	n, err := r.node(node)
 	if err != nil {
 		return nil, err
 	}
@@ -74,14 +74,14 @@ func (n *linuxNode) portName(index int32) string {
 // SetRoutes implements Engine. What the engine set last is remembered, so that
 // the node's table is read only after a call that failed: nobody else is expected
 // to change routes of the same protocol number.
-func (l *Linux) SetRoutes(ctx context.Context, node string, protocol int, routes []Route) error {
+func (r *roster) SetRoutes(ctx context.Context, node string, protocol int, routes []Route) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if protocol <= unix.RTPROT_STATIC || protocol > 255 {
 		return fmt.Errorf("node %s: routing protocol number %d is outside of %d … 255", node, protocol, unix.RTPROT_STATIC+1)
 	}
-	n, err := l.node(node)
+	n, err := r.node(node)
 	if err != nil {
 		return err
 	}
@@ -102,8 +102,8 @@ func (l *Linux) SetRoutes(ctx context.Context, node string, protocol int, routes
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	have := n.routes[protocol]
-	if n.doubt[protocol] {
+	have, known := n.routes[protocol]
+	if n.doubt[protocol] || n.inherited && !known {
 		list, err := n.dump()
 		if err != nil {
 			return fmt.Errorf("node %s: %w", node, err)
@@ -200,16 +200,16 @@ func (n *linuxNode) addRoute(b *batch, r Route, typ, flags uint16) error {
 }
 
 // Lookup implements Lookuper.
-func (l *Linux) Lookup(ctx context.Context, node string, dst netip.Addr) (Route, error) {
-	return l.LookupFrom(ctx, node, netip.Addr{}, dst)
+func (r *roster) Lookup(ctx context.Context, node string, dst netip.Addr) (Route, error) {
+	return r.LookupFrom(ctx, node, netip.Addr{}, dst)
 }
 
 // LookupFrom implements Lookuper.
-func (l *Linux) LookupFrom(ctx context.Context, node string, src, dst netip.Addr) (Route, error) {
+func (r *roster) LookupFrom(ctx context.Context, node string, src, dst netip.Addr) (Route, error) {
 	if err := ctx.Err(); err != nil {
 		return Route{}, err
 	}
-	n, err := l.node(node)
+	n, err := r.node(node)
 	if err != nil {
 		return Route{}, err
 	}
@@ -220,7 +220,7 @@ func (l *Linux) LookupFrom(ctx context.Context, node string, src, dst netip.Addr
 	if src.IsValid() {
 		h.Src_len = uint8(src.BitLen())
 	}
-	var r route
+	var found route
 	err = n.sock.ask(unix.RTM_GETROUTE, false, bytesOf(&h), func(b *batch) {
 		b.attr(unix.RTA_DST, dst.AsSlice())
 		if src.IsValid() {
@@ -230,7 +230,7 @@ func (l *Linux) LookupFrom(ctx context.Context, node string, src, dst netip.Addr
 			b.attr(unix.RTA_IP_PROTO, []byte{unix.IPPROTO_ICMPV6})
 		}
 	}, func(m message) (err error) {
-		r, err = parseRoute(m)
+		found, err = parseRoute(m)
 		return err
 	})
 	switch {
@@ -238,14 +238,14 @@ func (l *Linux) LookupFrom(ctx context.Context, node string, src, dst netip.Addr
 		return Route{}, fmt.Errorf("node %s: %s: %w", node, dst, ErrUnreachable)
 	case err != nil:
 		return Route{}, fmt.Errorf("node %s: look up %s: %w", node, dst, err)
-	case r.typ == unix.RTN_LOCAL:
-		return Route{Prefix: netip.PrefixFrom(dst, dst.BitLen()), Port: "lo", Metric: r.metric, Protocol: int(r.protocol)}, nil
-	case r.typ != unix.RTN_UNICAST || len(r.hops) == 0:
+	case found.typ == unix.RTN_LOCAL:
+		return Route{Prefix: netip.PrefixFrom(dst, dst.BitLen()), Port: "lo", Metric: found.metric, Protocol: int(found.protocol)}, nil
+	case found.typ != unix.RTN_UNICAST || len(found.hops) == 0:
 		return Route{}, fmt.Errorf("node %s: %s: %w", node, dst, ErrUnreachable)
 	}
 	return Route{
-		Prefix: netip.PrefixFrom(dst, dst.BitLen()), Via: r.hops[0].via, Port: n.portName(r.hops[0].index),
-		Metric: r.metric, Protocol: int(r.protocol),
+		Prefix: netip.PrefixFrom(dst, dst.BitLen()), Via: found.hops[0].via, Port: n.portName(found.hops[0].index),
+		Metric: found.metric, Protocol: int(found.protocol),
 	}, nil
 }
 

@@ -54,11 +54,14 @@ func (l *Linux) Start(ctx context.Context, node string, spec Process) error {
 	if spec.Name == "" || strings.ContainsAny(spec.Name, "/\x00") || len(spec.Argv) == 0 {
 		return fmt.Errorf("node %s: process %q: it needs a name without '/', and a command", node, spec.Name)
 	}
+	n, err := l.node(node)
+	if err != nil {
+		return err
+	}
 	l.mu.Lock()
-	n, ok := l.nodes[node]
-	if !ok || l.ending {
+	if l.ending {
 		l.mu.Unlock()
-		return fmt.Errorf("node %s: no such node", node)
+		return fmt.Errorf("node %s: %w", node, errClosed)
 	}
 	key := processKey{node, spec.Name}
 	if old, ok := l.processes[key]; ok {

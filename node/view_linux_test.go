@@ -267,7 +267,7 @@ func BenchmarkExec(b *testing.B) {
 			list := specs(1, 4)
 			list[0].Private = kind != "open"
 			l := start(b, list)
-			n := l.nodes["n0"]
+			n, _ := l.node("n0")
 			run := func() {
 				if code, err := l.Exec(b.Context(), "n0", []string{"true"}, Stdio{}); code != 0 || err != nil {
 					b.Fatal(code, err)

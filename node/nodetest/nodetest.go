@@ -84,6 +84,50 @@ func (e *Engine) Create(ctx context.Context, specs []node.Spec) error {
 	return nil
 }
 
+// Add is node.Guests.Add: it makes one node more, or does nothing if it is there. The
+// namespace is not looked at.
+func (e *Engine) Add(ctx context.Context, _ string, s node.Spec) error {
+	if err := cmp.Or(e.CreateError, ctx.Err()); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, ok := e.nodes[s.Name]; ok {
+		return nil
+	}
+	return e.add(s)
+}
+
+// Remove is node.Guests.Remove.
+func (e *Engine) Remove(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n, ok := e.nodes[name]; ok {
+		for _, f := range n.devices {
+			_ = f.Close()
+		}
+	}
+	delete(e.nodes, name)
+}
+
+// Close is node.Guests.Close.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.destroy()
+}
+
+// DeletePorts is node.Guests.DeletePorts. There are none.
+func (*Engine) DeletePorts(string) error { return nil }
+
+// Check is node.Guests.Check: whether the node is there.
+func (e *Engine) Check(name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, err := e.find(name)
+	return err
+}
+
 func (e *Engine) add(s node.Spec) error {
 	if _, twice := e.nodes[s.Name]; twice {
 		return fmt.Errorf("node %s: two nodes have this name", s.Name)
@@ -109,7 +153,7 @@ func (e *Engine) add(s node.Spec) error {
 func (e *Engine) find(name string) (*memoryNode, error) {
 	n, ok := e.nodes[name]
 	if !ok {
-		return nil, fmt.Errorf("node %s: no such node", name)
+		return nil, fmt.Errorf("node %s: %w", name, node.ErrUnknown)
 	}
 	return n, nil
 }
