@@ -221,13 +221,17 @@ func (s *Server) Ping(ctx context.Context, req *connect.Request[pb.PingRequest],
 
 // Pause implements the method of the schema.
 func (s *Server) Pause(context.Context, *connect.Request[pb.PauseRequest]) (*connect.Response[pb.PauseResponse], error) {
-	s.run.Pause()
+	if err := s.run.Pause(); err != nil {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
+	}
 	return connect.NewResponse(&pb.PauseResponse{}), nil
 }
 
 // Resume implements the method of the schema.
 func (s *Server) Resume(context.Context, *connect.Request[pb.ResumeRequest]) (*connect.Response[pb.ResumeResponse], error) {
-	s.run.Resume()
+	if err := s.run.Resume(); err != nil {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
+	}
 	return connect.NewResponse(&pb.ResumeResponse{}), nil
 }
 

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"golang.org/x/sys/unix"
 
 	"orrery.dev/orrery/api/orrery/v1alpha1/orreryv1alpha1connect"
+	"orrery.dev/orrery/socket"
 )
 
 // maxRequest bounds what a client may send in one message.
@@ -28,11 +28,7 @@ func (s *Server) Handler() http.Handler {
 // Serve answers on a unix socket that only its owner may use, until ctx ends.
 // The socket is removed then.
 func (s *Server) Serve(ctx context.Context, path string) error {
-	// The mode must be right from the first moment, so it is set by the mask
-	// and not afterwards.
-	old := unix.Umask(0o177)
-	l, err := net.Listen("unix", path)
-	unix.Umask(old)
+	l, err := socket.Listen(path)
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
@@ -53,52 +49,11 @@ func (s *Server) Serve(ctx context.Context, path string) error {
 			srv.Close()
 		}
 	}()
-	if err := srv.Serve(owned{l}); !errors.Is(err, http.ErrServerClosed) {
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	<-done
 	return nil
-}
-
-// owned is a listener of a unix socket that hangs up on whoever is not the user
-// of this process. The file's mode keeps others away already; but a mode can be
-// changed, and a descriptor passed on.
-type owned struct{ net.Listener }
-
-func (o owned) Accept() (net.Conn, error) {
-	for {
-		c, err := o.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if uid, err := peer(c); err == nil && uid == os.Geteuid() {
-			return c, nil
-		}
-		_ = c.Close()
-	}
-}
-
-// peer is the user at the other end, as this process's user namespace numbers
-// users (unix(7), SO_PEERCRED).
-func peer(c net.Conn) (uid int, err error) {
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		return 0, errors.New("not a unix socket")
-	}
-	raw, err := u.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var cred *unix.Ucred
-	if e := raw.Control(func(fd uintptr) {
-		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); e != nil {
-		return 0, e
-	}
-	if err != nil {
-		return 0, err
-	}
-	return int(cred.Uid), nil
 }
 
 // protocols are HTTP/1.1 for curl and HTTP/2 without TLS for streams in both

@@ -1,6 +1,7 @@
 package emulation
 
 import (
+	"orrery.dev/orrery/assignment"
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/plan"
 	"orrery.dev/orrery/router"
@@ -38,7 +39,7 @@ func (d *Demand) Processes() (n int) {
 
 // DemandOf a plan, where FRR has that major version (router.Release).
 func DemandOf(p *plan.Plan, frr int) (Demand, error) {
-	scheme, err := addressScheme(p)
+	scheme, err := assignment.Scheme(p)
 	if err != nil {
 		return Demand{}, err
 	}
@@ -53,7 +54,7 @@ func DemandOf(p *plan.Plan, frr int) (Demand, error) {
 	isolation := p.Scenario.Spec.Isolation
 	for i := range p.Nodes {
 		private := false
-		if r := routingOf(p, i); r != nil {
+		if r := assignment.Routing(p, i); r != nil {
 			programs, err := router.Programs(*r, frr)
 			if err != nil {
 				return Demand{}, err
@@ -88,7 +89,7 @@ type domain struct{ protocol, area string }
 func domainOf(p *plan.Plan, r *scenario.Routing, n int) domain {
 	d := domain{protocol: r.Protocol}
 	if r.Protocol == router.ISIS {
-		d.area = areaOf(r, p.Nodes[n].Name)
+		d.area = assignment.Area(r, p.Nodes[n].Name)
 	}
 	return d
 }
@@ -97,7 +98,7 @@ func domainOf(p *plan.Plan, r *scenario.Routing, n int) domain {
 func peersOf(p *plan.Plan) map[domain]int {
 	peers := make(map[domain]int)
 	for i := range p.Nodes {
-		if r := routingOf(p, i); r != nil {
+		if r := assignment.Routing(p, i); r != nil {
 			own := domainOf(p, r, i)
 			peers[own]++
 			if own.area != "" {
@@ -143,7 +144,7 @@ func usedRouting(p *plan.Plan) []scenario.Routing {
 	var used []scenario.Routing
 	seen := make(map[*scenario.Routing]bool)
 	for i := range p.Nodes {
-		if r := routingOf(p, i); r != nil && !seen[r] {
+		if r := assignment.Routing(p, i); r != nil && !seen[r] {
 			seen[r] = true
 			used = append(used, *r)
 		}

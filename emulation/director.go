@@ -77,6 +77,9 @@ type director struct {
 	// changed is called after each batch of changes, not concurrently.
 	changed func([]applied)
 
+	// began is the scenario time from which on changes are applied as they happen.
+	began time.Duration
+
 	// ports holds the contact of each port while it lasts, for reading without
 	// a lock.
 	ports []atomic.Pointer[plan.Contact]
@@ -106,9 +109,12 @@ func windowLength(speed float64) time.Duration {
 }
 
 // planAhead computes windows until ctx ends, keeping two whole windows and more
-// between now and the horizon.
-func (d *director) planAhead(ctx context.Context, cursor *plan.Cursor) error {
+// between now and the horizon. planned, if given, is called before each of them.
+func (d *director) planAhead(ctx context.Context, cursor *plan.Cursor, planned func(*plan.Cursor)) error {
 	for {
+		if planned != nil {
+			planned(cursor)
+		}
 		w, err := cursor.Next(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -272,7 +278,7 @@ func (d *director) apply() {
 	now = d.timeline.Now()
 	d.mu.Lock()
 	for _, a := range done {
-		if a.at > 0 { // the first sky is made before time runs
+		if a.at > d.began { // the first sky is made before anybody looks
 			d.late.Record(time.Duration(float64(now-a.at) / d.timeline.Speed()))
 		}
 	}

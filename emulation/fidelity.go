@@ -118,6 +118,10 @@ func (x *examiner) readQueues(ctx context.Context) (total fabric.Counters) {
 			sent += c.SentFrames
 			total.Add(c)
 		}
+		if !r.carries(i) {
+			*seen = examined{sent: sent}
+			continue
+		}
 		busy := sent-seen.sent > busySent
 		seen.sent = sent
 		if due := (i-x.turn+len(x.nodes))%len(x.nodes) < regular; busy || due {

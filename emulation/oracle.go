@@ -3,6 +3,7 @@ package emulation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"orrery.dev/orrery/address"
+	"orrery.dev/orrery/assignment"
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/plan"
 	"orrery.dev/orrery/route"
@@ -35,7 +37,9 @@ type oracle struct {
 	graph *route.Graph
 	last  *route.Solution
 
-	mu    sync.Mutex // guards the paths that others ask for:
+	mu    sync.Mutex   // guards the rest
+	fresh map[int]bool // nodes that have no routes yet
+	// The paths that others ask for:
 	paths *route.Graph
 	asked time.Duration
 	trees map[int]*route.Tree
@@ -52,12 +56,12 @@ const pathsAge = time.Second
 func newOracle(r *Run) *oracle {
 	n := len(r.plan.Nodes)
 	o := &oracle{
-		run: r, members: make(map[int]bool), woken: make(chan struct{}, 1),
+		run: r, members: make(map[int]bool), fresh: make(map[int]bool), woken: make(chan struct{}, 1),
 		graph: route.New(n), paths: route.New(n),
 	}
 	all := false
 	for i := range r.plan.Nodes {
-		entry := routingOf(r.plan, i)
+		entry := assignment.Routing(r.plan, i)
 		if entry == nil || entry.Protocol != router.Oracle {
 			continue
 		}
@@ -84,6 +88,14 @@ func (o *oracle) wake() {
 	case o.woken <- struct{}{}:
 	default: // it has been told and not looked yet
 	}
+}
+
+// welcome has a node get all of its routes, whatever it was given before.
+func (o *oracle) welcome(n int) {
+	o.mu.Lock()
+	o.fresh[n] = true
+	o.mu.Unlock()
+	o.wake()
 }
 
 // follow keeps the members' kernel routes right until ctx ends.
@@ -123,7 +135,7 @@ func (o *oracle) update(ctx context.Context) (at time.Duration, err error) {
 	tl := o.run.timeline
 	now := tl.Now()
 	lead := time.Duration(float64(o.lead) * tl.Speed())
-	contacts := o.run.director.standing()
+	contacts := o.run.part.among(o.run.director.standing())
 	next := route.Solve(o.run.plan, o.graph, contacts, o.destinations, now, lead)
 	err = o.install(ctx, next)
 	o.last = next
@@ -140,16 +152,21 @@ func (o *oracle) update(ctx context.Context) (at time.Duration, err error) {
 // install gives the kernels what differs from the last solution.
 func (o *oracle) install(ctx context.Context, s *route.Solution) error {
 	changed := make(map[int]bool)
-	for _, h := range s.Diff(o.last) {
-		if o.members[h.Node] {
-			changed[h.Node] = true
-		}
+	o.mu.Lock()
+	for n := range o.fresh {
+		changed[n] = o.members[n]
 	}
+	clear(o.fresh)
+	o.mu.Unlock()
+	for _, h := range s.Diff(o.last) {
+		changed[h.Node] = o.members[h.Node]
+	}
+	maps.DeleteFunc(changed, func(n int, member bool) bool { return !member || !o.run.carries(n) })
 	var g errgroup.Group
 	g.SetLimit(installAtOnce)
 	for n := range changed {
 		g.Go(func() error {
-			if err := o.run.nodes.SetRoutes(ctx, o.run.name(n), oracleProtocol, o.routes(s, n)); err != nil && ctx.Err() == nil {
+			if err := o.run.nodes.SetRoutes(ctx, o.run.name(n), oracleProtocol, o.routes(s, n)); err != nil && ctx.Err() == nil && o.run.carries(n) {
 				return fmt.Errorf("oracle routes of node %s: %w", o.run.name(n), err)
 			}
 			return nil
@@ -200,7 +217,7 @@ func (r *Run) OraclePath(from, to int) (p Path, ok bool) {
 	defer o.mu.Unlock()
 	now := r.timeline.Now()
 	if o.trees == nil || now-o.asked > pathsAge {
-		o.paths.SetContacts(r.plan, r.director.standing(), now, 0)
+		o.paths.SetContacts(r.plan, r.part.among(r.director.standing()), now, 0)
 		o.asked, o.trees = now, make(map[int]*route.Tree)
 	}
 	t := o.trees[to]

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"orrery.dev/orrery/address"
+	"orrery.dev/orrery/assignment"
 	"orrery.dev/orrery/clock"
 	"orrery.dev/orrery/fabric"
 	"orrery.dev/orrery/node"
@@ -77,6 +77,7 @@ type Run struct {
 	events   *eventLog
 	examiner *examiner
 	software []software
+	part     *part // nil if the run carries all nodes
 
 	phase     atomic.Int32
 	gate      gate
@@ -96,7 +97,7 @@ type Run struct {
 
 // New prepares a run; nothing is made yet.
 func New(cfg Config) (*Run, error) {
-	scheme, err := addressScheme(cfg.Plan)
+	scheme, err := assignment.Scheme(cfg.Plan)
 	if err != nil {
 		return nil, err
 	}
@@ -117,15 +118,6 @@ func New(cfg Config) (*Run, error) {
 	}
 	r.events, err = newEventLog(cfg.EventFile, r.timeline.Now)
 	return r, err
-}
-
-// addressScheme is the scenario's plan of addresses.
-func addressScheme(p *plan.Plan) (address.Scheme, error) {
-	prefix, err := netip.ParsePrefix(p.Scenario.Spec.Network.Prefix)
-	if err != nil {
-		return address.Scheme{}, fmt.Errorf("network prefix: %w", err)
-	}
-	return address.New(prefix)
 }
 
 // Start makes nodes and links, lets time run, and begins to start the software.
@@ -159,12 +151,7 @@ func (r *Run) Start(ctx context.Context) (err error) {
 	if r.fabric, err = r.newFabric(r.timeline, ports); err != nil {
 		return err
 	}
-	r.director = newDirector(r.plan, r.fabric, r.timeline)
-	r.director.carriers = r.setCarriers
-	r.director.changed = r.topologyChanged
-	r.oracle = newOracle(r)
-	r.metrics = newMetrics(r)
-	r.examiner = newExaminer(r, os.DirFS("/proc"))
+	r.prepare()
 
 	// The sky as it stands at time 0, before anything runs in it.
 	cursor := r.plan.Windows(windowLength(r.timeline.Speed()))
@@ -192,15 +179,9 @@ func (r *Run) Start(ctx context.Context) (err error) {
 	if r.prober, err = newProber(r, r.probed()); err != nil {
 		return err
 	}
-	// Ready before anybody looks: parts that fail from here on are problems of a
-	// run that lives.
-	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r.cancel = cancel
-	r.group, life = errgroup.WithContext(life)
 	r.timeline.Resume()
-	r.phase.Store(int32(PhaseConverging))
-	for name, part := range map[string]func(context.Context) error{
-		"planner":    func(ctx context.Context) error { return r.director.planAhead(ctx, cursor) },
+	r.live(ctx, PhaseConverging, map[string]func(context.Context) error{
+		"planner":    func(ctx context.Context) error { return r.director.planAhead(ctx, cursor, nil) },
 		"director":   r.director.direct,
 		"oracle":     r.oracle.follow,
 		"metrics":    r.metrics.follow,
@@ -210,20 +191,21 @@ func (r *Run) Start(ctx context.Context) (err error) {
 		"routers":    r.startSoftware,
 		"commands":   r.startCommands,
 		"end":        r.waitEnd,
-	} {
-		r.group.Go(func() error {
-			err := part(life)
-			if err != nil && life.Err() == nil {
-				r.problem(name, err.Error())
-				r.log.Error("part of the run failed", "part", name, "error", err)
-			}
-			return nil // the others go on: a run in trouble can still be looked at
-		})
-	}
+	})
 	if len(r.prober.pairs) == 0 {
 		r.converge()
 	}
 	return nil
+}
+
+// prepare makes the parts that work on the fabric.
+func (r *Run) prepare() {
+	r.director = newDirector(r.plan, r.fabric, r.timeline)
+	r.director.carriers = r.setCarriers
+	r.director.changed = r.topologyChanged
+	r.oracle = newOracle(r)
+	r.metrics = newMetrics(r)
+	r.examiner = newExaminer(r, os.DirFS("/proc"))
 }
 
 // probed are the nodes that send each other echo requests.
@@ -246,7 +228,10 @@ func (r *Run) stations() []int {
 
 // setCarriers tells nodes whether their ports have links.
 func (r *Run) setCarriers(carriers ...fabric.Carrier) {
-	if !r.gate.keep(carriers) {
+	switch {
+	case r.part != nil:
+		r.part.carriers(carriers)
+	case !r.gate.keep(carriers):
 		r.applyCarriers(carriers...)
 	}
 }
@@ -349,21 +334,32 @@ func (r *Run) Nodes() Nodes { return r.nodes }
 func (r *Run) Fabric() fabric.Fabric { return r.fabric }
 
 // Pause stops scenario time.
-func (r *Run) Pause() {
+func (r *Run) Pause() error {
+	if r.part != nil {
+		return errSteer
+	}
 	r.timeline.Pause()
 	r.events.add(Event{Kind: Paused})
+	return nil
 }
 
 // Resume lets scenario time run again.
-func (r *Run) Resume() {
+func (r *Run) Resume() error {
+	if r.part != nil {
+		return errSteer
+	}
 	r.timeline.Resume()
 	r.events.add(Event{Kind: Resumed})
+	return nil
 }
 
 // SetSpeed changes how many seconds of orbit pass per second.
 func (r *Run) SetSpeed(speed float64) error {
 	if !(speed > 0 && speed <= maxSpeed) {
 		return fmt.Errorf("speed %g: want a number above 0 and up to %d", speed, maxSpeed)
+	}
+	if r.part != nil {
+		return errSteer
 	}
 	r.timeline.SetSpeed(speed)
 	r.events.add(Event{Kind: SpeedChanged, Text: fmt.Sprintf("%g seconds of orbit per second", speed)})
@@ -372,7 +368,8 @@ func (r *Run) SetSpeed(speed float64) error {
 
 const maxSpeed = 100_000
 
-// Stop ends all processes and nodes; nothing of the run is left in the kernel.
+// Stop ends all processes and nodes; nothing of the run is left in the kernel. A part of a
+// run only lets go of its nodes' devices.
 func (r *Run) Stop(ctx context.Context) error {
 	r.phase.Store(int32(PhaseStopping))
 	r.timeline.Pause()
@@ -387,6 +384,9 @@ func (r *Run) Stop(ctx context.Context) error {
 	if r.fabric != nil {
 		errs = append(errs, r.fabric.Close())
 	}
-	errs = append(errs, r.nodes.Destroy(ctx), r.events.close())
+	if r.part == nil {
+		errs = append(errs, r.nodes.Destroy(ctx))
+	}
+	errs = append(errs, r.events.close())
 	return errors.Join(errs...)
 }

@@ -260,21 +260,6 @@ func TestFailedProcessesAreSeen(t *testing.T) {
 	}
 }
 
-func TestVariablesOfCommands(t *testing.T) {
-	r, _, _ := startRun(t, smallSky, nil)
-	oslo, _ := r.plan.Node("oslo")
-	for in, want := range map[string]string{
-		"${node}":          "oslo",
-		"-c${loopback}":    "-c" + r.Loopback(oslo.Index).String(),
-		"${loopback:rome}": r.Loopback(oslo.Index + 1).String(),
-		"${HOME}":          "${HOME}",
-	} {
-		if got := r.expand(in, oslo.Index); got != want {
-			t.Errorf("%s became %q, want %q", in, got, want)
-		}
-	}
-}
-
 // A static route leads to the address of the port's one peer: on a ring of four,
 // from the first satellite's fore port to the second one's aft port.
 func TestStaticRoutesKnowTheirPeers(t *testing.T) {

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"orrery.dev/orrery/address"
+	"orrery.dev/orrery/assignment"
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/plan"
 	"orrery.dev/orrery/router"
@@ -31,141 +30,36 @@ type software struct {
 	neighbour bool // its daemon reports adjacencies
 }
 
-// routingOf is the entry that holds for a node, or nil.
-func routingOf(p *plan.Plan, n int) *scenario.Routing {
-	for i := range p.Scenario.Spec.Routing {
-		r := &p.Scenario.Spec.Routing[i]
-		if scenario.Match(r.Nodes, p.Nodes[n].Name) {
-			return r
-		}
-	}
-	return nil
-}
-
-// areaOf is the node's area by its entry; empty for the backbone.
-func areaOf(r *scenario.Routing, name string) string {
-	if r != nil {
-		for _, a := range r.Areas {
-			if scenario.Match(a.Nodes, name) {
-				return a.ID
-			}
-		}
-	}
-	return ""
-}
-
-func label(r *scenario.Routing) string {
-	daemon, err := router.Daemon(*r)
-	if err != nil || daemon == "" {
-		return r.Protocol
-	}
-	return r.Protocol + "/" + daemon
-}
-
 // assign renders every node's configuration. It is called when the first window
 // of the plan is known, since a metric after delay is that of a port's first
 // contact.
 func (r *Run) assign() error {
-	areas := make([]string, len(r.plan.Nodes))
-	for i := range r.plan.Nodes {
-		areas[i] = areaOf(routingOf(r.plan, i), r.plan.Nodes[i].Name)
+	assigner, err := assignment.New(r.plan)
+	if err != nil {
+		return err
 	}
 	first := r.director.firstDelays()
-	templates := make(map[string]string)
 	for i := range r.plan.Nodes {
-		entry := routingOf(r.plan, i)
+		entry := assignment.Routing(r.plan, i)
 		if entry == nil {
 			continue
 		}
-		sw := software{node: i, routing: entry, label: label(entry)}
-		in := router.Input{
-			Name: r.name(i), Index: i, Routing: *entry, Scheme: r.addresses,
-			IPv4: r.plan.Scenario.Spec.Network.IPv4, MTU: r.plan.Scenario.Spec.Network.MTU,
-			Dir: r.nodes.Dir(r.name(i)), FRR: router.Release(), Area: areas[i], Resolve: r.resolve,
-		}
-		if entry.Template != "" {
-			text, err := template(templates, r.plan.Scenario.Path(entry.Template))
-			if err != nil {
-				return err
-			}
-			in.Template = text
+		sw := software{node: i, routing: entry, label: assignment.Label(entry)}
+		if sw.input, err = assigner.Input(i, entry, r.nodes.Dir(r.name(i))); err != nil {
+			return err
 		}
 		for k := range r.plan.Nodes[i].Ports {
-			p := &r.plan.Nodes[i].Ports[k]
-			l := router.Link{Name: p.Name, Role: p.Role.String()}
-			if peer, ok := r.plan.FixedPeer(p.ID); ok {
-				q := r.plan.Port(peer)
-				l.Peer = address.LinkLocal(q.Node, q.Index).Addr()
+			if d := first[r.plan.Nodes[i].Ports[k].ID]; entry.Metric == "delay" && d > 0 {
+				sw.input.Ports[k].Cost = metricOf(d)
 			}
-			if len(entry.Areas) > 0 {
-				l.Areas = r.areasBehind(i, p, areas)
-			}
-			if d := first[p.ID]; entry.Metric == "delay" && d > 0 {
-				l.Cost = metricOf(d)
-			}
-			in.Ports = append(in.Ports, l)
 		}
-		var err error
-		sw.input = in
-		if sw.output, err = router.Render(in); err != nil {
+		if sw.output, err = router.Render(sw.input); err != nil {
 			return fmt.Errorf("node %s: %w", r.name(i), err)
 		}
 		sw.neighbour = len(sw.output.Processes) > 0 && entry.Protocol != router.Static
 		r.software = append(r.software, sw)
 	}
 	return nil
-}
-
-func template(known map[string]string, file string) (string, error) {
-	if text, ok := known[file]; ok {
-		return text, nil
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("routing template: %w", err)
-	}
-	known[file] = string(b)
-	return known[file], nil
-}
-
-func (r *Run) resolve(name string) (netip.Prefix, bool) {
-	n, ok := r.plan.Node(name)
-	if !ok {
-		return netip.Prefix{}, false
-	}
-	return r.addresses.Loopback(n.Index), true
-}
-
-// areasBehind are the areas of the nodes that a port may ever meet. The ports of
-// a grid meet their own plane or the neighbouring ones, all others anybody.
-func (r *Run) areasBehind(n int, p *plan.Port, areas []string) []string {
-	own := &r.plan.Nodes[n]
-	seen := make(map[string]bool)
-	var out []string
-	for i := range r.plan.Nodes {
-		other := &r.plan.Nodes[i]
-		switch p.Name {
-		case "fore", "aft":
-			if other.Group != own.Group || other.Plane != own.Plane {
-				continue
-			}
-		case "left", "right":
-			if other.Group != own.Group || !neighbouringPlanes(own.Plane, other.Plane) {
-				continue
-			}
-		}
-		if i != n && !seen[areas[i]] {
-			seen[areas[i]] = true
-			out = append(out, areas[i])
-		}
-	}
-	return out
-}
-
-// neighbouringPlanes is true also across the seam, whose planes are the first
-// and the last: a port that never crosses it is so in one area too many at most.
-func neighbouringPlanes(a, b int) bool {
-	return a-b == 1 || b-a == 1 || a == 0 || b == 0
 }
 
 // softwareOf a node, or nil.
@@ -254,34 +148,11 @@ func (r *Run) startCommands(ctx context.Context) error {
 // command is a scenario's command on a node, with names and addresses filled in.
 func (r *Run) command(c *scenario.Command, n int) node.Process {
 	p := node.Process{Name: c.Name, Restart: restarts[c.Restart], Private: r.plan.Scenario.Spec.Isolation != isolateNone}
-	for _, a := range c.Argv {
-		p.Argv = append(p.Argv, r.expand(a, n))
-	}
-	for k, v := range c.Env {
-		p.Env = append(p.Env, k+"="+r.expand(v, n))
-	}
+	p.Argv, p.Env = assignment.Command(r.plan, r.addresses, c, n)
 	return p
 }
 
 var restarts = map[string]node.RestartPolicy{"": node.Never, "never": node.Never, "on-failure": node.OnFailure, "always": node.Always}
-
-// expand fills in ${node}, ${loopback} and ${loopback:NODE}; what else looks
-// like a variable stays as it is.
-func (r *Run) expand(s string, n int) string {
-	return os.Expand(s, func(v string) string {
-		switch {
-		case v == "node":
-			return r.name(n)
-		case v == "loopback":
-			return r.loopback(n).String()
-		case strings.HasPrefix(v, "loopback:"):
-			if other, ok := r.plan.Node(strings.TrimPrefix(v, "loopback:")); ok {
-				return r.loopback(other.Index).String()
-			}
-		}
-		return "${" + v + "}"
-	})
-}
 
 // askAdjacencies asks every daemon that has any, a few at a time.
 func (r *Run) askAdjacencies(ctx context.Context) adjacencies {
@@ -323,15 +194,15 @@ func (r *Run) Loopback(n int) netip.Addr { return r.loopback(n) }
 
 // RoutingOf is what a node routes with, such as "isis/frr".
 func (r *Run) RoutingOf(n int) string {
-	if entry := routingOf(r.plan, n); entry != nil {
-		return label(entry)
+	if entry := assignment.Routing(r.plan, n); entry != nil {
+		return assignment.Label(entry)
 	}
 	return router.None
 }
 
 // Preflight says whether this host can run a plan, before anything is made.
 func Preflight(p *plan.Plan, cfg node.Config) error {
-	scheme, err := addressScheme(p)
+	scheme, err := assignment.Scheme(p)
 	if err != nil {
 		return err
 	}
@@ -340,28 +211,33 @@ func Preflight(p *plan.Plan, cfg node.Config) error {
 
 // specs are a plan's nodes as the node engine wants them.
 func specs(p *plan.Plan, scheme address.Scheme) []node.Spec {
-	net := p.Scenario.Spec.Network
 	out := make([]node.Spec, len(p.Nodes))
 	for i := range p.Nodes {
-		n := &p.Nodes[i]
-		s := node.Spec{
-			Name: n.Name, Forward: true, Loopback: []netip.Prefix{scheme.Loopback(i)},
-			Private: p.Scenario.Spec.Isolation != isolateNone,
-		}
-		if net.IPv4 {
-			s.Loopback = append(s.Loopback, address.Loopback4(i))
-		}
-		entry := scenario.Routing{Protocol: router.None}
-		if r := routingOf(p, i); r != nil {
-			entry = *r
-		}
-		for _, port := range n.Ports {
-			s.Ports = append(s.Ports, node.PortSpec{
-				Name: port.Name, MAC: address.MAC(i, port.Index), MTU: net.MTU,
-				Addresses: router.PortAddresses(entry, net.IPv4, i, port.Index),
-			})
-		}
-		out[i] = s
+		out[i] = spec(p, scheme, i)
 	}
 	return out
+}
+
+// spec of one node.
+func spec(p *plan.Plan, scheme address.Scheme, i int) node.Spec {
+	net := p.Scenario.Spec.Network
+	n := &p.Nodes[i]
+	s := node.Spec{
+		Name: n.Name, Forward: true, Loopback: []netip.Prefix{scheme.Loopback(i)},
+		Private: p.Scenario.Spec.Isolation != isolateNone,
+	}
+	if net.IPv4 {
+		s.Loopback = append(s.Loopback, address.Loopback4(i))
+	}
+	entry := scenario.Routing{Protocol: router.None}
+	if r := assignment.Routing(p, i); r != nil {
+		entry = *r
+	}
+	for _, port := range n.Ports {
+		s.Ports = append(s.Ports, node.PortSpec{
+			Name: port.Name, MAC: address.MAC(i, port.Index), MTU: net.MTU,
+			Addresses: router.PortAddresses(entry, net.IPv4, i, port.Index),
+		})
+	}
+	return s
 }

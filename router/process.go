@@ -38,7 +38,7 @@ func birdProcess(dir string, recovers bool) node.Process {
 		Dir:     dir,
 		Restart: node.Always,
 		Ready: func(ctx context.Context) error {
-			_, err := askBIRD(ctx, filepath.Join(dir, "bird.ctl"), "show status")
+			_, err := askBIRD(ctx, Socket(dir, BIRD, "bird"), "show status")
 			return err
 		},
 	}
@@ -62,7 +62,7 @@ func frrProcess(dir, program string, r scenario.Routing, frr int) node.Process {
 		BindOver: Binds(FRR, frr),
 		Restart:  node.Always,
 		Ready: func(ctx context.Context) error {
-			_, err := askFRR(ctx, filepath.Join(dir, program+".vty"), "show version")
+			_, err := askFRR(ctx, Socket(dir, FRR, program), "show version")
 			return err
 		},
 	}

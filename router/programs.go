@@ -1,6 +1,10 @@
 package router
 
-import "orrery.dev/orrery/scenario"
+import (
+	"path/filepath"
+
+	"orrery.dev/orrery/scenario"
+)
 
 // Programs lists the programs that each node of a routing entry runs, in order
 // of start, such as zebra and isisd; frr is the major version of FRR, as Release
@@ -24,4 +28,12 @@ func Usable(daemon string) error {
 	}
 	_, err := frrOwner()
 	return err
+}
+
+// Socket is where a process of a daemon takes questions, in its node's directory.
+func Socket(dir, daemon, process string) string {
+	if daemon == BIRD {
+		return filepath.Join(dir, "bird.ctl")
+	}
+	return filepath.Join(dir, process+".vty")
 }
