@@ -61,12 +61,27 @@ var forbiddings = []forbidding{
 		because:   "a run can be driven by a test or a program without any server",
 	},
 	{
+		packages:  []string{"cmd/orrery-init", "kube/supervise"},
+		forbidden: []string{"scenario/...", "plan/...", "router", "net/http", "text/template", "github.com/spf13/..."},
+		because:   "it stays in each of thousands of pods, and has to be small",
+	},
+	{
 		packages:  []string{"cmd/orrery/..."},
 		forbidden: []string{"k8s.io/...", "sigs.k8s.io/..."},
 		because:   "the command line stays one small binary; only the operator links Kubernetes",
 	},
 	{
-		packages:  []string{"..."},
+		packages:  []string{"kube/cni", "cmd/orrery-cni"},
+		forbidden: []string{"k8s.io/...", "sigs.k8s.io/...", "net/http", "plan/...", "node/...", "fabric/...", "emulation"},
+		because:   "a runtime starts the plugin for each pod: it asks the agent and does nothing itself",
+	},
+	{
+		packages: []string{"..."}, except: []string{"test/..."},
+		forbidden: []string{"test/..."},
+		because:   "the product does not depend on the clusters that it is tested in",
+	},
+	{
+		packages: []string{"..."}, except: []string{"test/..."},
 		forbidden: []string{"testing", "pgregory.net/rapid", "go.uber.org/goleak", "github.com/rogpeppe/go-internal/..."},
 		because:   "what tests need is no part of the product",
 	},
@@ -89,30 +104,39 @@ var reserves = []reserve{
 			"fabric/underlay",         // many datagrams by one call
 			"userns",                  // namespaces of an ordinary user
 			"emulation",               // echo sockets of the prober
-			"api",                     // the socket's owner and mode
+			"socket",                  // a socket's owner and mode
+			"kube/agent",              // the lock on its state
 			"doctor",                  // limits of processes and file systems
 			"tune",                    // the lock on its record
 			"cmd/...",                 // signals, terminals
 			"celestrak",               // errno of a full disk
 			"scripts/soak",            // signals
+			"test/...",                // machines of test clusters are namespaces
+			"kube/pod",                // becomes the daemon
+			"kube/supervise",          // the first process of a pod
 			"api/orrery/v1alpha1/...", // generated
 		},
 		because: "only the rooms that touch the kernel talk to it directly",
 	},
 	{
 		imported: []string{"net/http", "connectrpc.com/connect"},
-		for_:     []string{"celestrak", "api/...", "cmd/...", "web/..."},
-		because:  "Orrery goes out to the world to fetch element sets, serves its control API, and does nothing else over HTTP",
+		for_:     []string{"celestrak", "api/...", "cmd/...", "web/...", "kube/operator", "test/..."},
+		because:  "Orrery goes out to the world to fetch element sets, serves its control API, answers the API server about scenarios, and does nothing else over HTTP; tests ask an apiserver",
 	},
 	{
 		imported: []string{"os/exec"},
-		for_:     []string{"node", "router", "userns", "cmd/...", "scripts/..."},
-		because:  "processes belong to the node engine, which alone can end them all; the router asks daemons for their versions and neighbours",
+		for_:     []string{"node", "router", "userns", "cmd/...", "scripts/...", "images/debian", "kube/pod", "test/..."},
+		because:  "processes belong to the node engine, which alone can end them all; the router asks daemons for their versions and neighbours; images are built by apt and dpkg; a pod looks for its programs",
+	},
+	{
+		imported: []string{"github.com/google/go-containerregistry/..."},
+		for_:     []string{"images/..."},
+		because:  "images are made when Orrery is released and tested, and never by a run",
 	},
 	{
 		imported: []string{"k8s.io/...", "sigs.k8s.io/..."},
-		for_:     []string{"kube/...", "cmd/orrery-operator/..."},
-		because:  "only the operator links Kubernetes",
+		for_:     []string{"kube/...", "cmd/orrery-operator/...", "cmd/orrery-agent/..."},
+		because:  "only the operator and the agent link Kubernetes",
 	},
 	{
 		imported: []string{"math/rand"},
@@ -130,11 +154,16 @@ var meaningless = []string{
 // functions of package time: those in which host time is meant.
 var clockReaders = []string{
 	"clock",
-	"node/...",  // life of processes
-	"router",    // deadlines of sockets
-	"emulation", // pacing of probes, stamps of events
-	"fabric",    // stamps of captured frames
-	"api/...", "cmd/...", "scripts/...", "celestrak",
+	"node/...",       // life of processes
+	"router",         // deadlines of sockets
+	"emulation",      // pacing of probes, stamps of events
+	"fabric",         // stamps of captured frames
+	"kube/operator",  // ages of pods, certificates
+	"kube/supervise", // pauses before what has ended is started again
+	"kube/cni",       // deadlines of sockets
+	"kube/agent",     // clocks of workers, pacing of snapshots
+	"kube/watch",     // changes are gathered for a moment
+	"api/...", "cmd/...", "scripts/...", "celestrak", "test/...",
 }
 
 // clockFunctions of package time read the clock or wait for it.

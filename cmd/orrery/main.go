@@ -127,7 +127,7 @@ sight, and real routing daemons that have to live with it.`,
 	add("life", upCommand(), downCommand())
 	add("look", statusCommand(), nodesCommand(), linksCommand(), contactsCommand(), eventsCommand(), pathCommand(), pingCommand(), captureCommand())
 	add("steer", execCommand(), shellCommand(), pauseCommand(), resumeCommand(), speedCommand())
-	root.AddCommand(versionCommand())
+	root.AddCommand(versionCommand(), nodeCommand())
 	for _, c := range root.Commands() {
 		c.Args = countArgs(c.Args)
 	}

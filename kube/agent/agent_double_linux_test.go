@@ -1,0 +1,229 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"orrery.dev/orrery/clock"
+	"orrery.dev/orrery/fabric"
+	"orrery.dev/orrery/fabric/memfabric"
+	"orrery.dev/orrery/kube/agent"
+	"orrery.dev/orrery/kube/agent/agenttest"
+	"orrery.dev/orrery/kube/cni"
+	"orrery.dev/orrery/node/nodetest"
+)
+
+// bench is an agent over doubles.
+type bench struct {
+	*agent.Agent
+	cluster *agenttest.Cluster
+	nodes   *nodetest.Engine
+	source  *clock.Manual
+	fabrics chan *memfabric.Fabric
+}
+
+// own is a network namespace that is there: that of the test.
+const own = "/proc/self/ns/net"
+
+func newBench(t *testing.T, dir, file string) *bench {
+	t.Helper()
+	b := &bench{cluster: agenttest.New(), nodes: nodetest.New(t.TempDir()), source: new(clock.Manual), fabrics: make(chan *memfabric.Fabric, 10)}
+	b.cluster.Put(agent.Scenario{ID: demo, UID: "u1", Revision: "r1", Time: agent.Time{At: time.Now(), Speed: 1}}, file)
+	a, err := agent.New(agent.Config{
+		Worker: "w1", StateDir: dir, Cluster: b.cluster, Clock: b.source,
+		Guests: func() agent.Guests { return b.nodes },
+		Fabric: func(_ agent.Scenario, tl *clock.Timeline, ports []fabric.Port, seed uint64) (fabric.Fabric, error) {
+			f := memfabric.New(tl, len(ports), seed)
+			for i := range ports {
+				if err := f.Detach(fabric.PortID(i)); err != nil {
+					return nil, err
+				}
+			}
+			b.fabrics <- f
+			return f, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Agent = a
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	wait(t, "the agent is ready", func() bool { return a.Status(ctx) == nil })
+	return b
+}
+
+func wait(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if f() {
+			return
+		}
+	}
+	t.Fatal("it did not happen within 20 s: " + what)
+}
+
+func request(c cni.Command, pod string) *cni.Request {
+	return &cni.Request{
+		Command: c, Network: "orrery", Namespace: own,
+		Attachment: cni.Attachment{Container: "box-" + pod, Interface: "net1"}, Pod: cni.Pod{Namespace: "lab", Name: pod},
+	}
+}
+
+func code(err error) uint {
+	if e, ok := errors.AsType[*cni.Error](err); ok {
+		return e.Code
+	}
+	return 0
+}
+
+func TestNobodyIsAskedWhileLinksMove(t *testing.T) {
+	file, err := os.ReadFile("../../examples/iridium.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, t.TempDir(), string(file))
+	for _, name := range []string{"tempe", "iridium-p01s01", "iridium-p02s01"} {
+		b.cluster.SetMember("lab", name, agent.Member{Scenario: demo, Node: name})
+		if _, err := b.Add(context.Background(), request(cni.Add, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := <-b.fabrics
+	before := b.cluster.Requests()
+	b.cluster.SetAway(errors.New("the API server is away"))
+	wires := func() (list []*fabric.Wire) {
+		for i := range 300 {
+			list = append(list, f.Wire(fabric.PortID(i)))
+		}
+		return list
+	}
+	first := wires()
+	changed := func() (n int) {
+		for i, w := range wires() {
+			if (w == nil) != (first[i] == nil) || w != nil && w.Contact != first[i].Contact {
+				n++
+			}
+		}
+		return n
+	}
+	wait(t, "many links have changed", func() bool {
+		b.source.Advance(time.Second)
+		return changed() > 20
+	})
+	if n := b.cluster.Requests() - before; n != 0 {
+		t.Errorf("%d requests were made while links moved", n)
+	}
+	if err := b.Delete(context.Background(), request(cni.Delete, "tempe")); err != nil {
+		t.Errorf("DEL while the API server is away: %v", err)
+	}
+	b.cluster.SetMember("lab", "fucino", agent.Member{Scenario: demo, Node: "fucino"})
+	if _, err := b.Add(context.Background(), request(cni.Add, "fucino")); code(err) != cni.CodeTryAgainLater {
+		t.Errorf("ADD while the API server is away: %v", err)
+	}
+	if err := b.Status(context.Background()); code(err) != cni.CodeNotAvailable {
+		t.Errorf("STATUS while the API server is away: %v", err)
+	}
+}
+
+func TestWhatTheClusterSaysIsFollowed(t *testing.T) {
+	b := newBench(t, t.TempDir(), twoStations)
+	ctx := context.Background()
+	b.cluster.SetMember("lab", "a", agent.Member{Scenario: demo, Node: "east"})
+	b.cluster.SetMember("lab", "b", agent.Member{Scenario: demo, Node: "nobody"})
+	b.cluster.SetMember("lab", "c", agent.Member{Scenario: agent.ID{Namespace: "lab", Name: "other"}, Node: "east"})
+	for range 2 {
+		r, err := b.Add(ctx, request(cni.Add, "a"))
+		if err != nil || len(r.Interfaces) != 2 || r.Interfaces[1].Name != "ant0" {
+			t.Fatalf("ADD gives %+v: %v", r, err)
+		}
+	}
+	if _, err := b.Add(ctx, request(cni.Add, "b")); code(err) != cni.CodeTryAgainLater {
+		t.Errorf("a node that the scenario has not: %v", err)
+	}
+	if _, err := b.Add(ctx, request(cni.Add, "c")); code(err) != cni.CodeTryAgainLater {
+		t.Errorf("a scenario that there is not: %v", err)
+	}
+	if r, err := b.Add(ctx, request(cni.Add, "unknown")); err != nil || len(r.Interfaces) != 0 {
+		t.Errorf("a pod that is no node: %+v, %v", r, err)
+	}
+	gone := request(cni.Add, "a")
+	gone.Container, gone.Namespace = "elsewhere", filepath.Join(t.TempDir(), "none")
+	if _, err := b.Add(ctx, gone); code(err) != cni.CodeEnvironment {
+		t.Errorf("a namespace that there is not: %v", err)
+	}
+	<-b.fabrics
+
+	// Another revision of the scenario: the run begins anew, and its nodes stay.
+	more := strings.Replace(twoStations, "groundPorts: 5", "groundPorts: 2", 1)
+	b.cluster.Put(agent.Scenario{ID: demo, UID: "u1", Revision: "r2", Time: agent.Time{At: time.Now(), Speed: 1}}, more)
+	f := <-b.fabrics
+	wait(t, "the node is back", func() bool { return b.Check(ctx, request(cni.Check, "a")) == nil })
+	for id := range fabric.PortID(4) {
+		_ = f.Counters(id) // it has the ports of the new plan
+	}
+	_ = b.Delete(ctx, request(cni.Delete, "b"))
+	if err := b.Delete(ctx, request(cni.Delete, "a")); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Check(ctx, request(cni.Check, "a")); err != nil { // nothing is expected of it
+		t.Errorf("CHECK without a result: %v", err)
+	}
+	expected := request(cni.Check, "a")
+	expected.Expected = &cni.Result{Interfaces: []cni.Interface{{Name: "ant0", MAC: "02:00:00:00:00:01"}}}
+	if err := b.Check(ctx, expected); code(err) != cni.CodeUnknownContainer {
+		t.Errorf("CHECK of a sandbox that is gone: %v", err)
+	}
+	left, err := os.ReadDir(filepath.Dir(b.ControlSocket(demo)))
+	if err != nil || len(left) != 0 {
+		t.Errorf("control sockets %v are left: %v", left, err)
+	}
+}
+
+func TestControlAPI(t *testing.T) {
+	b := newBench(t, t.TempDir(), twoStations)
+	b.cluster.SetMember("lab", "a", agent.Member{Scenario: demo, Node: "east"})
+	if _, err := b.Add(context.Background(), request(cni.Add, "a")); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the control socket is served", func() bool {
+		c, err := net.Dial("unix", b.ControlSocket(demo))
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	if mode(t, b.ControlSocket(demo)) != 0o600 {
+		t.Error("others may use the control socket")
+	}
+}
+
+func mode(t *testing.T, path string) os.FileMode {
+	t.Helper()
+	st, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.Mode().Perm()
+}
+
+func TestOneAgentPerWorker(t *testing.T) {
+	dir := t.TempDir()
+	newBench(t, dir, twoStations)
+	if _, err := agent.New(agent.Config{StateDir: dir}); err == nil {
+		t.Error("two agents share a state")
+	}
+}

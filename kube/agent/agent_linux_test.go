@@ -1,0 +1,609 @@
+package agent_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/skel"
+	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/clock"
+	"orrery.dev/orrery/fabric"
+	"orrery.dev/orrery/fabric/underlay"
+	"orrery.dev/orrery/kube/agent"
+	"orrery.dev/orrery/kube/agent/agenttest"
+	"orrery.dev/orrery/kube/cni"
+	"orrery.dev/orrery/node"
+	"orrery.dev/orrery/socket"
+	"orrery.dev/orrery/tap"
+	"orrery.dev/orrery/thread"
+)
+
+// The test's own binary is the plugin, the agent, and the agent's process that carries
+// frames.
+const (
+	actAsPlugin = "ORRERY_TEST_ACT_AS_PLUGIN"
+	actAsAgent  = "ORRERY_TEST_ACT_AS_AGENT" // holds what a stage says, as JSON
+)
+
+func TestMain(m *testing.M) {
+	fabric.Main()
+	switch {
+	case os.Getenv(actAsPlugin) != "":
+		skel.PluginMainFuncs(cni.Plugin(), cni.Versions(), "a test")
+		return
+	case os.Getenv(actAsAgent) != "":
+		if err := beAgent(os.Getenv(actAsAgent)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// stage is what an agent in a process of its own is told.
+type stage struct {
+	Dir     string
+	Began   time.Time
+	Members map[string]string // pods by name: nodes
+	// Of several workers: this one, which of them has each node, and where they are heard.
+	Worker    string
+	Workers   map[string]string
+	Addresses map[string]netip.Addr
+	Key       []byte
+}
+
+// twoStations see one satellite for the first minutes. Routes are the oracle's.
+const twoStations = `
+apiVersion: orrery.dev/v1alpha1
+kind: Scenario
+metadata: {name: demo}
+spec:
+  epoch: 2026-01-01T00:00:00Z
+  constellations:
+  - name: sat
+    walker: {pattern: delta, planes: 1, satellitesPerPlane: 1, inclination: 0deg, altitude: 35786km}
+    groundPorts: 5
+  stations:
+  - {name: east, position: {lat: 10deg, lon: -100deg}}
+  - {name: west, position: {lat: -10deg, lon: -100deg}}
+  groundLinks:
+  - {name: ground, minElevation: 10deg, antennas: 1}
+  routing:
+  - {protocol: oracle, destinations: all}
+`
+
+var demo = agent.ID{Namespace: "lab", Name: "demo"}
+
+func beAgent(text string) error {
+	var s stage
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return err
+	}
+	c := agenttest.New()
+	c.Put(agent.Scenario{ID: demo, UID: "u1", Revision: "r1", Time: agent.Time{At: s.Began, Speed: 1}, Workers: s.Workers, Addresses: s.Addresses}, twoStations)
+	for pod, name := range s.Members {
+		c.SetMember("lab", pod, agent.Member{Scenario: demo, Node: name})
+	}
+	a, err := agent.New(agent.Config{
+		Worker: s.Worker, StateDir: filepath.Join(s.Dir, "state"), Cluster: c, Clock: clock.Host{}, Underlay: s.Key != nil,
+		Guests: func() agent.Guests { return node.NewGuests() },
+		Fabric: func(of agent.Scenario, tl *clock.Timeline, ports []fabric.Port, seed uint64) (fabric.Fabric, error) {
+			c := fabric.Config{Timeline: tl, Ports: ports, Seed: seed, Ordinary: true}
+			if s.Key != nil {
+				conn, err := underlay.Listen(netip.AddrPortFrom(netip.IPv6Unspecified(), agent.UnderlayPort(of.UID)))
+				if err != nil {
+					return nil, err
+				}
+				c.Underlay = &underlay.Config{Host: s.Worker, Run: underlay.NewRun([]byte(of.UID)), Release: "test", Key: s.Key, Conn: conn, Now: tl.Monotonic}
+			}
+			return fabric.NewProcess(c)
+		},
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(s.Dir, "agent.sock")
+	_ = os.Remove(path)
+	l, err := socket.Listen(path)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() { // ends with its standard input
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		cancel()
+	}()
+	served := make(chan error, 1)
+	go func() { served <- cni.Serve(ctx, l, a) }()
+	return errors.Join(a.Run(ctx), <-served)
+}
+
+// host is a worker of the test: a directory, namespaces that stand for pods, and an agent.
+type host struct {
+	t      testing.TB
+	stage  stage
+	agent  *exec.Cmd
+	stdin  interface{ Close() error }
+	stderr *bytes.Buffer
+	// namespace that the agent runs in; empty for the test's.
+	namespace string
+}
+
+func newHost(t testing.TB) *host {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: network namespaces and TAP devices are made")
+	}
+	if err := tap.Available(); err != nil {
+		t.Skip(err)
+	}
+	// Where the agent keeps its state on a worker: in memory.
+	dir, err := os.MkdirTemp("/run", "orrery-test-")
+	if err != nil {
+		t.Skipf("no directory in /run: %v", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	h := &host{t: t, stage: stage{Worker: "w1", Dir: dir, Began: time.Now().Add(-10 * time.Second), Members: map[string]string{}}}
+	t.Cleanup(func() { h.end() })
+	return h
+}
+
+// start starts an agent.
+func (h *host) start() {
+	h.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	text, err := json.Marshal(h.stage)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.stderr = new(bytes.Buffer)
+	h.agent = exec.Command(self)
+	h.agent.Env = append(os.Environ(), actAsAgent+"="+string(text))
+	h.agent.Stderr = h.stderr
+	if h.stdin, err = h.agent.StdinPipe(); err != nil {
+		h.t.Fatal(err)
+	}
+	begin := h.agent.Start
+	if h.namespace != "" {
+		begin = func() error { return pod{namespace: h.namespace}.in(h.agent.Start) }
+	}
+	if err := begin(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.eventually("the agent is ready", func() bool {
+		_, failed := h.call("STATUS", "")
+		return !failed
+	})
+}
+
+// end ends the agent in good order.
+func (h *host) end() {
+	if h.agent == nil {
+		return
+	}
+	_ = h.stdin.Close()
+	err := h.agent.Wait()
+	if err != nil || h.t.Failed() {
+		h.t.Logf("the agent: %v\n%s", err, h.stderr)
+	}
+	h.agent = nil
+}
+
+// kill ends it by SIGKILL.
+func (h *host) kill() {
+	_ = h.agent.Process.Kill()
+	_ = h.agent.Wait()
+	_ = h.stdin.Close()
+	h.agent = nil
+}
+
+func (h *host) eventually(what string, f func() bool) {
+	h.t.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if f() {
+			return
+		}
+	}
+	h.t.Fatalf("it did not happen within 30 s: %s\n%s", what, h.stderr)
+}
+
+// call runs the plugin with what follows "socket" in its configuration.
+func (h *host) call(command, more string, env ...string) (out map[string]any, failed bool) {
+	h.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	c := exec.Command(self)
+	c.Env = append([]string{actAsPlugin + "=1", "CNI_COMMAND=" + command, "CNI_PATH=/none"}, env...)
+	c.Stdin = strings.NewReader(`{"cniVersion":"1.1.0","name":"orrery","type":"orrery-cni","socket":"` + filepath.Join(h.stage.Dir, "agent.sock") + `"` + more + `}`)
+	b, err := c.Output()
+	if len(b) > 0 {
+		if err := json.Unmarshal(b, &out); err != nil {
+			h.t.Fatalf("%s printed %q: %v", command, b, err)
+		}
+	}
+	return out, err != nil
+}
+
+// pod stands for one: a namespace and a name.
+type pod struct {
+	name, namespace string
+}
+
+func (h *host) pod(name string) pod {
+	h.t.Helper()
+	path := filepath.Join(h.stage.Dir, name)
+	if err := os.WriteFile(path, nil, 0o444); err != nil {
+		h.t.Fatal(err)
+	}
+	const own = "/proc/thread-self/ns/net"
+	err := thread.Do(func() error {
+		home, err := unix.Open(own, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(home)
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		err = unix.Mount(own, path, "", unix.MS_BIND, "")
+		return errors.Join(err, unix.Setns(home, unix.CLONE_NEWNET))
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _ = unix.Unmount(path, unix.MNT_DETACH) })
+	return pod{name, path}
+}
+
+func (p pod) env() []string {
+	return []string{
+		"CNI_CONTAINERID=box-" + p.name, "CNI_IFNAME=net1", "CNI_NETNS=" + p.namespace,
+		"CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=lab;K8S_POD_NAME=" + p.name,
+	}
+}
+
+// in calls f in the pod's namespace.
+func (p pod) in(f func() error) error {
+	return thread.Do(func() error {
+		home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(home)
+		fd, err := unix.Open(p.namespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		err = unix.Setns(fd, unix.CLONE_NEWNET)
+		_ = unix.Close(fd)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f(), unix.Setns(home, unix.CLONE_NEWNET))
+	})
+}
+
+// devices of the pod, by name: their indices.
+func (p pod) devices(t testing.TB) map[string]int {
+	t.Helper()
+	found := map[string]int{}
+	err := p.in(func() error {
+		list, err := net.Interfaces()
+		for _, d := range list {
+			found[d.Name] = d.Index
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// reaches says whether an answer comes from a pod to a datagram: over the links, and by the
+// kernels' routes.
+func (p pod) reaches(q pod, at netip.Addr) bool {
+	var to, from *net.UDPConn
+	listen := func(a netip.Addr, c **net.UDPConn) func() error {
+		return func() (err error) {
+			*c, err = net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
+			return err
+		}
+	}
+	if q.in(listen(at, &to)) != nil {
+		return false
+	}
+	defer to.Close()
+	if p.in(listen(netip.IPv6Unspecified(), &from)) != nil {
+		return false
+	}
+	defer from.Close()
+	port := to.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	if _, err := from.WriteToUDPAddrPort([]byte("are you there"), netip.AddrPortFrom(at, port)); err != nil {
+		return false
+	}
+	_ = to.SetReadDeadline(time.Now().Add(time.Second))
+	n, err := to.Read(make([]byte, 100))
+	return err == nil && n > 0
+}
+
+// loopback is the address of a node by the result of ADD.
+func loopback(t testing.TB, out map[string]any) netip.Addr {
+	t.Helper()
+	ips, _ := out["ips"].([]any)
+	if len(ips) == 0 {
+		t.Fatalf("no addresses in %v", out)
+	}
+	return netip.MustParsePrefix(ips[0].(map[string]any)["address"].(string)).Addr()
+}
+
+func TestPodsAreJoinedByTheSky(t *testing.T) {
+	h := newHost(t)
+	names := []string{"sat-p01s01", "east", "west"}
+	var pods []pod
+	for i, name := range names {
+		p := h.pod(fmt.Sprintf("demo--%d", i))
+		h.stage.Members[p.name] = name
+		pods = append(pods, p)
+	}
+	other := h.pod("other")
+	h.start()
+	results := make([]map[string]any, len(pods))
+	for i, p := range pods {
+		var failed bool
+		if results[i], failed = h.call("ADD", "", p.env()...); failed {
+			t.Fatalf("ADD of %s: %v", names[i], results[i])
+		}
+	}
+	sat, east, west := pods[0], pods[1], pods[2]
+	satAt, westAt := loopback(t, results[0]), loopback(t, results[2])
+	before := sat.devices(t)
+	if len(before) != 1+5 {
+		t.Fatalf("the satellite has the devices %v, want five ports", before)
+	}
+	h.eventually("a station reaches the other by the satellite", func() bool { return east.reaches(west, westAt) })
+
+	// Again, and compared.
+	if out, failed := h.call("ADD", "", sat.env()...); failed || loopback(t, out) != satAt {
+		t.Errorf("a repeated ADD: %v", out)
+	}
+	previous, _ := json.Marshal(results[0])
+	check := `,"prevResult":` + string(previous)
+	if out, failed := h.call("CHECK", check, sat.env()...); failed {
+		t.Errorf("CHECK: %v", out)
+	}
+	if out, failed := h.call("ADD", "", other.env()...); failed || len(other.devices(t)) != 1 {
+		t.Errorf("a pod that is no node: %v, devices %v", out, other.devices(t))
+	}
+
+	// The agent is killed, and another comes.
+	h.kill()
+	if out, failed := h.call("ADD", "", sat.env()...); !failed || out["code"] != 11.0 {
+		t.Errorf("ADD without an agent: %v", out)
+	}
+	h.start()
+	killed := time.Now()
+	h.eventually("frames flow after a crash", func() bool { return east.reaches(west, westAt) })
+	t.Logf("frames flowed %v after the next agent was ready", time.Since(killed).Round(time.Millisecond))
+	for name, index := range sat.devices(t) {
+		if before[name] != index {
+			t.Errorf("device %s was made anew", name)
+		}
+	}
+	if out, failed := h.call("CHECK", check, sat.env()...); failed {
+		t.Errorf("CHECK after a crash: %v", out)
+	}
+
+	// A device is taken away by somebody.
+	err := east.in(func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		ifr, err := unix.NewIfreq("ant0")
+		if err != nil {
+			return err
+		}
+		return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr) // no flags: down
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	previous, _ = json.Marshal(results[1])
+	if out, failed := h.call("CHECK", `,"prevResult":`+string(previous), east.env()...); !failed || out["code"] != 100.0 {
+		t.Errorf("CHECK of a port that was switched off: %v", out)
+	}
+
+	// One goes, twice; the others are collected.
+	for range 2 {
+		if out, failed := h.call("DEL", "", west.env()...); failed {
+			t.Errorf("DEL: %v", out)
+		}
+	}
+	if d := west.devices(t); len(d) != 1 {
+		t.Errorf("DEL has left %v", d)
+	}
+	if east.reaches(west, westAt) {
+		t.Error("a station that is gone answers")
+	}
+	if out, failed := h.call("GC", `,"cni.dev/valid-attachments":[{"containerID":"box-demo--0","ifname":"net1"}]`); failed {
+		t.Errorf("GC: %v", out)
+	}
+	if a, b := len(east.devices(t)), len(sat.devices(t)); a != 1 || b != len(before) {
+		t.Errorf("after GC the station has %d devices, and the satellite %d", a, b)
+	}
+	if out, failed := h.call("CHECK", check, sat.env()...); failed {
+		t.Errorf("CHECK of what GC has kept: %v", out)
+	}
+	// Its namespace ends while no agent runs.
+	h.kill()
+	if err := unix.Unmount(sat.namespace, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	if out, failed := h.call("DEL", "", sat.env()...); failed {
+		t.Errorf("DEL without an agent: %v", out)
+	}
+	h.start()
+	entries, err := os.ReadDir(filepath.Join(h.stage.Dir, "state", "sandboxes"))
+	if err != nil || len(entries) != 0 {
+		t.Errorf("sandboxes %v are left: %v", entries, err)
+	}
+}
+
+// Two workers are namespaces with a wire between them:
+//
+//	w1: east, satellite ── veth, fd77::/64 ── w2: west
+func TestLinksBetweenWorkers(t *testing.T) {
+	ip, err := exec.LookPath("ip")
+	if err != nil {
+		t.Skip("ip is not there; install iproute2")
+	}
+	one, two := newHost(t), newHost(t)
+	one.stage.Key = bytes.Repeat([]byte{7}, 32)
+	one.stage.Workers = map[string]string{"sat-p01s01": "w1", "east": "w1", "west": "w2"}
+	one.stage.Addresses = map[string]netip.Addr{"w1": netip.MustParseAddr("fd77::1"), "w2": netip.MustParseAddr("fd77::2")}
+	one.stage.Members = map[string]string{"sat": "sat-p01s01", "east": "east", "west": "west"}
+	dir := two.stage.Dir
+	two.stage = one.stage
+	two.stage.Dir, two.stage.Worker = dir, "w2"
+	for _, h := range []*host{one, two} {
+		h.namespace = h.pod("worker").namespace
+	}
+	run := func(h *host, args ...string) {
+		t.Helper()
+		err := pod{namespace: h.namespace}.in(func() error {
+			out, err := exec.Command(ip, args...).CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("ip %v: %w: %s", args, err, out)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Skip(err)
+		}
+	}
+	one.start() // so that its process names its namespace
+	run(two, "link", "add", "up0", "type", "veth", "peer", "name", "up0", "netns", fmt.Sprint(one.agent.Process.Pid))
+	for h, at := range map[*host]string{one: "fd77::1/64", two: "fd77::2/64"} {
+		run(h, "link", "set", "lo", "up")
+		run(h, "addr", "add", at, "dev", "up0", "nodad")
+		run(h, "link", "set", "up0", "up")
+	}
+	two.start()
+	add := func(h *host, name string) (pod, netip.Addr) {
+		t.Helper()
+		p := h.pod(name)
+		out, failed := h.call("ADD", "", p.env()...)
+		if failed {
+			t.Fatalf("ADD of %s: %v", name, out)
+		}
+		return p, loopback(t, out)
+	}
+	add(one, "sat")
+	east, eastAt := add(one, "east")
+	west, westAt := add(two, "west")
+	one.eventually("frames go to the other worker", func() bool { return east.reaches(west, westAt) })
+	one.eventually("and back", func() bool { return west.reaches(east, eastAt) })
+	two.kill()
+	two.start()
+	one.eventually("frames go to a worker whose agent was killed", func() bool { return east.reaches(west, westAt) })
+}
+
+// BenchmarkAttachment compares what a pod with five ports costs: one call of the plugin, and
+// five of the bridge plugin with host-local addresses, as Multus makes them.
+func BenchmarkAttachment(b *testing.B) {
+	const bridge = "/usr/lib/cni/bridge"
+	if _, err := os.Stat(bridge); err != nil {
+		b.Skipf("%s is not there; install containernetworking-plugins", bridge)
+	}
+	h := newHost(b)
+	plugin := filepath.Join(h.stage.Dir, "orrery-cni")
+	build := exec.Command("go", "build", "-trimpath", "-o", plugin, "orrery.dev/orrery/cmd/orrery-cni")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Skipf("the plugin cannot be built: %v\n%s", err, out)
+	}
+	h.stage.Members["five"], h.stage.Members["stays"] = "sat-p01s01", "east"
+	h.start()
+	// A pod that stays: what the first one of a scenario costs is not what is compared.
+	if out, failed := h.call("ADD", "", h.pod("stays").env()...); failed {
+		b.Fatalf("ADD: %v", out)
+	}
+	run := func(path, config string, env []string) error {
+		c := exec.Command(path)
+		c.Env, c.Stdin = env, strings.NewReader(config)
+		if out, err := c.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", path, err, out)
+		}
+		return nil
+	}
+	var one, five []time.Duration
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		p := h.pod(fmt.Sprintf("p%d", i))
+		p.name = "five"
+		env := func(command, name string) []string {
+			return append(p.env(), "CNI_CONTAINERID=box"+p.namespace[strings.LastIndex(p.namespace, "/")+1:], "CNI_COMMAND="+command, "CNI_IFNAME="+name, "CNI_PATH=/usr/lib/cni")
+		}
+		ours := `{"cniVersion":"1.0.0","name":"orrery","type":"orrery-cni","socket":"` + filepath.Join(h.stage.Dir, "agent.sock") + `"}`
+		b.StartTimer()
+		began := time.Now()
+		err := run(plugin, ours, env("ADD", "net1"))
+		one = append(one, time.Since(began))
+		b.StopTimer()
+		if err := errors.Join(err, run(plugin, ours, env("DEL", "net1"))); err != nil {
+			b.Fatal(err)
+		}
+
+		// The bridges are in a namespace of their own, as the test's.
+		hub := h.pod(fmt.Sprintf("hub%d", i))
+		var took time.Duration
+		err = hub.in(func() error {
+			began := time.Now()
+			for k := range 5 {
+				conf := fmt.Sprintf(`{"cniVersion":"1.0.0","name":"b%d","type":"bridge","bridge":"br%d","ipam":{"type":"host-local","dataDir":%q,"subnet":"10.%d.0.0/16"}}`, k, k, filepath.Join(h.stage.Dir, "ipam"), 100+k)
+				if err := run(bridge, conf, env("ADD", fmt.Sprintf("eth%d", k))); err != nil {
+					return err
+				}
+			}
+			took = time.Since(began)
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		five = append(five, took)
+		_ = unix.Unmount(p.namespace, unix.MNT_DETACH)
+		_ = unix.Unmount(hub.namespace, unix.MNT_DETACH)
+		b.StartTimer()
+	}
+	slices.Sort(one)
+	slices.Sort(five)
+	middle := func(l []time.Duration) float64 { return float64(l[len(l)/2]) / float64(time.Millisecond) }
+	b.ReportMetric(middle(one), "ms/pod")
+	b.ReportMetric(middle(five), "ms/5-bridges")
+	b.ReportMetric(middle(five)/middle(one), "x-faster")
+}

@@ -1,0 +1,174 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"orrery.dev/orrery/address"
+	"orrery.dev/orrery/api"
+	"orrery.dev/orrery/assignment"
+	"orrery.dev/orrery/clock"
+	"orrery.dev/orrery/emulation"
+	"orrery.dev/orrery/fabric"
+	"orrery.dev/orrery/plan"
+)
+
+// run is the worker's part of one scenario.
+type run struct {
+	agent    *Agent
+	seen     Scenario // as the cluster told last
+	dir      string
+	plan     *plan.Plan
+	scheme   address.Scheme
+	guests   Guests
+	timeline *clock.Timeline
+	part     *emulation.Run
+	log      *slog.Logger
+	serving  sync.WaitGroup
+	endServe context.CancelFunc
+
+	// sandboxes by node. Guarded by the agent's lock of the scenario.
+	sandboxes map[string]*sandbox
+}
+
+const (
+	// window of the plan, in host time.
+	window = time.Minute
+	// snapshotInterval is host time between two snapshots of a plan.
+	snapshotInterval = time.Minute
+)
+
+// open begins the worker's part of a scenario as the cluster tells it now.
+func (a *Agent) open(ctx context.Context, s Scenario) (r *run, err error) {
+	guests := a.config.Guests()
+	r = &run{
+		agent: a, seen: s, dir: filepath.Join(a.config.StateDir, "scenarios", s.UID), guests: guests,
+		log: a.log.With("scenario", s.String()), sandboxes: make(map[string]*sandbox),
+	}
+	defer func() {
+		if err != nil {
+			guests.Close()
+		}
+	}()
+	files := filepath.Join(r.dir, "files")
+	if err := errors.Join(os.RemoveAll(files), os.MkdirAll(files, 0o700)); err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", s, err)
+	}
+	parsed, err := a.config.Cluster.Files(ctx, s, files)
+	if err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", s, err)
+	}
+	if r.plan, err = plan.Compile(parsed); err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", s, err)
+	}
+	if r.scheme, err = assignment.Scheme(r.plan); err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", s, err)
+	}
+	r.timeline = clock.New(a.config.Clock, 0, 1)
+	r.timeline.Follow(s.Time.state(r.timeline.Monotonic(), time.Now()))
+	r.part, err = emulation.New(emulation.Config{
+		Plan: r.plan, Nodes: lodging{r.guests}, Timeline: r.timeline, Logger: r.log,
+		Fabric: func(tl *clock.Timeline, ports []fabric.Port) (fabric.Fabric, error) {
+			return a.config.Fabric(s, tl, ports, r.plan.Scenario.Spec.Seed)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	past := &history{dir: r.dir, revision: s.Revision, interval: snapshotInterval}
+	length := time.Duration(float64(window) * max(1, s.Time.Speed))
+	cursor, err := past.cursor(r.plan, length, r.timeline.Now())
+	if err != nil {
+		r.log.Warn("a snapshot of the plan is of no use", "error", err)
+	}
+	err = r.part.StartPart(ctx, cursor, func(c *plan.Cursor) {
+		if err := past.note(c, r.timeline.Now()); err != nil {
+			r.log.Warn("the plan is not kept: a restart would take longer", "error", err)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", s, err)
+	}
+	if err := r.settle(); err != nil {
+		r.log.Error("other workers", "error", err)
+	}
+	r.serve()
+	return r, nil
+}
+
+// serve answers the control API of the scenario.
+func (r *run) serve() {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.endServe = cancel
+	path := r.agent.ControlSocket(r.seen.ID)
+	_ = os.Remove(path) // of an agent that was killed
+	server := api.NewServer(r.part)
+	r.serving.Go(func() {
+		if err := server.Serve(ctx, path); err != nil && ctx.Err() == nil {
+			r.log.Error("the control API is not served", "error", err)
+		}
+	})
+}
+
+// close lets go of everything; ports stay.
+func (r *run) close() error {
+	r.endServe()
+	r.serving.Wait()
+	err := r.part.Stop(context.Background())
+	r.guests.Close()
+	return err
+}
+
+// follow takes over what the cluster says now of the same revision.
+func (r *run) follow(s Scenario) error {
+	if s.Time != r.seen.Time {
+		r.timeline.Follow(s.Time.state(r.timeline.Monotonic(), time.Now()))
+	}
+	r.seen = s
+	return r.settle()
+}
+
+// settle tells the fabric which worker has which node.
+func (r *run) settle() error {
+	if !r.agent.config.Underlay {
+		return nil
+	}
+	placer, ok := r.part.Fabric().(fabric.Placer)
+	if !ok {
+		return errors.New("agent: the link engine knows no other workers")
+	}
+	worker := r.agent.config.Worker
+	for name, at := range r.seen.Addresses {
+		if name != worker {
+			if err := placer.SetHost(name, netip.AddrPortFrom(at, UnderlayPort(r.seen.UID))); err != nil {
+				return err
+			}
+		}
+	}
+	hosts := make(map[int]string, len(r.plan.Nodes))
+	for i := range r.plan.Nodes {
+		host := r.seen.Workers[r.plan.Nodes[i].Name]
+		if _, known := r.seen.Addresses[host]; !known || host == worker {
+			host = "" // here it counts as present when its sandbox is made
+		}
+		hosts[i] = host
+	}
+	return r.part.Place(hosts)
+}
+
+// UnderlayPort is the UDP port of a scenario on every worker, so that agents need not tell
+// each other. It lies below those that Linux and Kubernetes hand out.
+func UnderlayPort(uid string) uint16 {
+	const first, number = 20480, 4096
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(uid))
+	return uint16(first + h.Sum32()%number)
+}
