@@ -19,14 +19,15 @@ const Repository = "orrery.dev/"
 const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // Orrery is the image with the program, a static one that is at binary on this
-// host, and with the operator, which is beside it.
+// host, and with the operator, the agent and the CNI plugin, which are beside it.
 func Orrery(version, binary string) images.Image {
 	return images.Image{
 		Name:       Repository + "orrery:" + version,
 		Entrypoint: []string{"/usr/bin/orrery"},
 		Env:        []string{searchPath},
 		Labels:     labels("orrery", version),
-		Layers:     [][]images.File{append(program(binary), beside(binary, "orrery-operator"))},
+		Layers: [][]images.File{append(program(binary),
+			beside(binary, "orrery-operator"), beside(binary, "orrery-agent"), beside(binary, "orrery-cni"))},
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 func TestOrrery(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "orrery")
-	for _, path := range []string{binary, binary + "-operator"} {
+	for _, path := range []string{binary, binary + "-operator", binary + "-agent", binary + "-cni"} {
 		if err := os.WriteFile(path, []byte("program"), 0o755); err != nil {
 			t.Fatal(err)
 		}
