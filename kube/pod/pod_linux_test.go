@@ -145,6 +145,24 @@ func untilReady(t *testing.T, dir string) {
 	}
 }
 
+// terminate asks a pod's process to end until it does: what the first process of a
+// PID namespace is sent before it handles it is lost (pid_namespaces(7)), and a daemon
+// listens before it handles signals.
+func terminate(cmd *exec.Cmd) error {
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // fails only if it has ended
+		select {
+		case err := <-ended:
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
 // comm is the name of the program that a process is.
 func comm(t *testing.T, pid int) string {
 	t.Helper()
@@ -169,10 +187,7 @@ func TestOneDaemon(t *testing.T) {
 	if nice, err := syscall.Getpriority(syscall.PRIO_PROCESS, cmd.Process.Pid); err != nil || nice != 20-5 { // see getpriority(2)
 		t.Errorf("its priority is %d, %v", nice, err)
 	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
+	if err := terminate(cmd); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
 	files, err := os.ReadDir(filepath.Join(dir, "run"))
@@ -232,10 +247,7 @@ func TestSeveralDaemons(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
+	if err := terminate(cmd); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
 }
