@@ -24,9 +24,13 @@ SOAK     ?=
 
 build: ## build ./bin/orrery, one static binary
 	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/orrery
+
+build-all: ## build all programs, those for Kubernetes too
+	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
-images: build ## build the container images as archives in ./dist
+images: build-all ## build the container images as archives in ./dist
 	$(GO) run ./scripts/images -version '$(VERSION)' -binary bin/orrery -out dist
 
 demo: ## install what is missing and run a small moving network for some minutes
@@ -94,4 +98,4 @@ help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-.PHONY: build images demo test test-pure test-kernel test-race test-lab test-cluster fuzz bench bench-lab soak check generate deps clean help
+.PHONY: build build-all images demo test test-pure test-kernel test-race test-lab test-cluster fuzz bench bench-lab soak check generate deps clean help

@@ -268,8 +268,12 @@ func TestJoiningChangesNothing(t *testing.T) {
 					t.Fatalf("%d latenesses, and %d frames", got, joining.fabric.Counters(1).ReceivedFrames)
 				}
 			})
+			least := 100
+			if testing.Short() {
+				least /= 5 // as rapid divides the number of its checks
+			}
 			// Some come as super-frames in the first place.
-			if n := joining.company() - single.company(); n < 100 {
+			if n := joining.company() - single.company(); n < least {
 				t.Errorf("only %d frames were joined in all this", n)
 			}
 		})
