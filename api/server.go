@@ -20,6 +20,7 @@ import (
 
 // Server answers for one run.
 type Server struct {
+	orreryv1alpha1connect.UnimplementedControlServiceHandler
 	run *emulation.Run
 
 	stopOnce sync.Once

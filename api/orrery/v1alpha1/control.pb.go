@@ -144,6 +144,67 @@ func (Verdict_Level) EnumDescriptor() ([]byte, []int) {
 	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{9, 0}
 }
 
+type Failure_Kind int32
+
+const (
+	Failure_KIND_UNSPECIFIED Failure_Kind = 0
+	// Port a has no link, whatever the sky says; or, with b, the link between
+	// ports a and b whenever the sky would have it.
+	Failure_KIND_CUT Failure_Kind = 1
+	// The process is killed, and not started again.
+	Failure_KIND_KILL_PROCESS Failure_Kind = 2
+	// All processes of node a are killed, and none of its ports has a link.
+	Failure_KIND_KILL_NODE Failure_Kind = 3
+	// Port a's links, or the link between a and b, lose more and take longer, in
+	// both directions.
+	Failure_KIND_IMPAIR Failure_Kind = 4
+)
+
+// Enum value maps for Failure_Kind.
+var (
+	Failure_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_CUT",
+		2: "KIND_KILL_PROCESS",
+		3: "KIND_KILL_NODE",
+		4: "KIND_IMPAIR",
+	}
+	Failure_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED":  0,
+		"KIND_CUT":          1,
+		"KIND_KILL_PROCESS": 2,
+		"KIND_KILL_NODE":    3,
+		"KIND_IMPAIR":       4,
+	}
+)
+
+func (x Failure_Kind) Enum() *Failure_Kind {
+	p := new(Failure_Kind)
+	*p = x
+	return p
+}
+
+func (x Failure_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Failure_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_orrery_v1alpha1_control_proto_enumTypes[2].Descriptor()
+}
+
+func (Failure_Kind) Type() protoreflect.EnumType {
+	return &file_orrery_v1alpha1_control_proto_enumTypes[2]
+}
+
+func (x Failure_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Failure_Kind.Descriptor instead.
+func (Failure_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{59, 0}
+}
+
 type GetStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -227,7 +288,9 @@ func (x *GetStatusResponse) GetStatus() *Status {
 type WatchStatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Interval between two messages, 100 ms at least; default 1 s.
-	Interval      *durationpb.Duration `protobuf:"bytes,1,opt,name=interval,proto3" json:"interval,omitempty"`
+	Interval *durationpb.Duration `protobuf:"bytes,1,opt,name=interval,proto3" json:"interval,omitempty"`
+	// Leave out the pairs, whose number grows with the square of the stations'.
+	WithoutPairs  bool `protobuf:"varint,2,opt,name=without_pairs,json=withoutPairs,proto3" json:"without_pairs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -267,6 +330,13 @@ func (x *WatchStatusRequest) GetInterval() *durationpb.Duration {
 		return x.Interval
 	}
 	return nil
+}
+
+func (x *WatchStatusRequest) GetWithoutPairs() bool {
+	if x != nil {
+		return x.WithoutPairs
+	}
+	return false
 }
 
 type WatchStatusResponse struct {
@@ -363,7 +433,9 @@ type Status struct {
 	// How far ahead of now the plan is computed, in scenario time.
 	PlanAhead *durationpb.Duration `protobuf:"bytes,30,opt,name=plan_ahead,json=planAhead,proto3" json:"plan_ahead,omitempty"`
 	// The process that answers.
-	Emulator      *Emulator `protobuf:"bytes,32,opt,name=emulator,proto3" json:"emulator,omitempty"`
+	Emulator *Emulator `protobuf:"bytes,32,opt,name=emulator,proto3" json:"emulator,omitempty"`
+	// Failures that are injected now.
+	Failures      []*Failure `protobuf:"bytes,33,rep,name=failures,proto3" json:"failures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -618,6 +690,13 @@ func (x *Status) GetPlanAhead() *durationpb.Duration {
 func (x *Status) GetEmulator() *Emulator {
 	if x != nil {
 		return x.Emulator
+	}
+	return nil
+}
+
+func (x *Status) GetFailures() []*Failure {
+	if x != nil {
+		return x.Failures
 	}
 	return nil
 }
@@ -1179,14 +1258,16 @@ type Event struct {
 	// Scenario time of the event; of a topology event the exact instant of the plan.
 	At *durationpb.Duration `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
 	// Kind: link-up, link-down, process-up, process-down, process-failed, reachable, unreachable,
-	// converged, paused, resumed, speed, fidelity, note.
+	// converged, paused, resumed, speed, fidelity, injected, undone, note.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Ports of a link as NODE:PORT, or nodes.
-	A             string                 `protobuf:"bytes,3,opt,name=a,proto3" json:"a,omitempty"`
-	B             string                 `protobuf:"bytes,4,opt,name=b,proto3" json:"b,omitempty"`
-	Text          string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
-	Sequence      uint64                 `protobuf:"varint,6,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	HostTime      *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=host_time,json=hostTime,proto3" json:"host_time,omitempty"`
+	A        string                 `protobuf:"bytes,3,opt,name=a,proto3" json:"a,omitempty"`
+	B        string                 `protobuf:"bytes,4,opt,name=b,proto3" json:"b,omitempty"`
+	Text     string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	Sequence uint64                 `protobuf:"varint,6,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	HostTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=host_time,json=hostTime,proto3" json:"host_time,omitempty"`
+	// It has not happened yet: the plan says so. Such events have no sequence.
+	Planned       bool `protobuf:"varint,8,opt,name=planned,proto3" json:"planned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1268,6 +1349,13 @@ func (x *Event) GetHostTime() *timestamppb.Timestamp {
 		return x.HostTime
 	}
 	return nil
+}
+
+func (x *Event) GetPlanned() bool {
+	if x != nil {
+		return x.Planned
+	}
+	return false
 }
 
 type WatchEventsRequest struct {
@@ -3041,6 +3129,1774 @@ func (*StopResponse) Descriptor() ([]byte, []int) {
 	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{40}
 }
 
+type GetNodeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetNodeRequest) Reset() {
+	*x = GetNodeRequest{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetNodeRequest) ProtoMessage() {}
+
+func (x *GetNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetNodeRequest.ProtoReflect.Descriptor instead.
+func (*GetNodeRequest) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *GetNodeRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type GetNodeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// As the daemon says; absent while it does not answer, see neighbours_problem.
+	Neighbours        []*Neighbour `protobuf:"bytes,2,rep,name=neighbours,proto3" json:"neighbours,omitempty"`
+	NeighboursProblem string       `protobuf:"bytes,3,opt,name=neighbours_problem,json=neighboursProblem,proto3" json:"neighbours_problem,omitempty"`
+	// The kernel's main table, IPv6 and IPv4.
+	Routes        []*Route `protobuf:"bytes,4,rep,name=routes,proto3" json:"routes,omitempty"`
+	RoutesProblem string   `protobuf:"bytes,5,opt,name=routes_problem,json=routesProblem,proto3" json:"routes_problem,omitempty"`
+	// Contacts of this moment.
+	Links []*Link `protobuf:"bytes,6,rep,name=links,proto3" json:"links,omitempty"`
+	// Failures that concern this node.
+	Failures []*Failure `protobuf:"bytes,7,rep,name=failures,proto3" json:"failures,omitempty"`
+	// Programs for a terminal in this node: "vtysh", "birdc", "shell".
+	Terminals     []string             `protobuf:"bytes,8,rep,name=terminals,proto3" json:"terminals,omitempty"`
+	ScenarioTime  *durationpb.Duration `protobuf:"bytes,9,opt,name=scenario_time,json=scenarioTime,proto3" json:"scenario_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetNodeResponse) Reset() {
+	*x = GetNodeResponse{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetNodeResponse) ProtoMessage() {}
+
+func (x *GetNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetNodeResponse.ProtoReflect.Descriptor instead.
+func (*GetNodeResponse) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *GetNodeResponse) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *GetNodeResponse) GetNeighbours() []*Neighbour {
+	if x != nil {
+		return x.Neighbours
+	}
+	return nil
+}
+
+func (x *GetNodeResponse) GetNeighboursProblem() string {
+	if x != nil {
+		return x.NeighboursProblem
+	}
+	return ""
+}
+
+func (x *GetNodeResponse) GetRoutes() []*Route {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+func (x *GetNodeResponse) GetRoutesProblem() string {
+	if x != nil {
+		return x.RoutesProblem
+	}
+	return ""
+}
+
+func (x *GetNodeResponse) GetLinks() []*Link {
+	if x != nil {
+		return x.Links
+	}
+	return nil
+}
+
+func (x *GetNodeResponse) GetFailures() []*Failure {
+	if x != nil {
+		return x.Failures
+	}
+	return nil
+}
+
+func (x *GetNodeResponse) GetTerminals() []string {
+	if x != nil {
+		return x.Terminals
+	}
+	return nil
+}
+
+func (x *GetNodeResponse) GetScenarioTime() *durationpb.Duration {
+	if x != nil {
+		return x.ScenarioTime
+	}
+	return nil
+}
+
+// Neighbour of a routing daemon.
+type Neighbour struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Port  string                 `protobuf:"bytes,1,opt,name=port,proto3" json:"port,omitempty"`
+	// As the protocol names it: router id, host name, AS number.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// As the daemon writes it: Full/PtP, Up, Established …
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// Routes are learned over it.
+	Up            bool `protobuf:"varint,4,opt,name=up,proto3" json:"up,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Neighbour) Reset() {
+	*x = Neighbour{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Neighbour) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Neighbour) ProtoMessage() {}
+
+func (x *Neighbour) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Neighbour.ProtoReflect.Descriptor instead.
+func (*Neighbour) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *Neighbour) GetPort() string {
+	if x != nil {
+		return x.Port
+	}
+	return ""
+}
+
+func (x *Neighbour) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Neighbour) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Neighbour) GetUp() bool {
+	if x != nil {
+		return x.Up
+	}
+	return false
+}
+
+// Route of a kernel's table.
+type Route struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Prefix string                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// Next hop; empty for what is connected.
+	Via    string `protobuf:"bytes,2,opt,name=via,proto3" json:"via,omitempty"`
+	Port   string `protobuf:"bytes,3,opt,name=port,proto3" json:"port,omitempty"`
+	Metric int32  `protobuf:"varint,4,opt,name=metric,proto3" json:"metric,omitempty"`
+	// Who installed it, in words if known: kernel, bird, isis, ospf, bgp, oracle …
+	Protocol      string `protobuf:"bytes,5,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Route) Reset() {
+	*x = Route{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Route) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Route) ProtoMessage() {}
+
+func (x *Route) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Route.ProtoReflect.Descriptor instead.
+func (*Route) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *Route) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *Route) GetVia() string {
+	if x != nil {
+		return x.Via
+	}
+	return ""
+}
+
+func (x *Route) GetPort() string {
+	if x != nil {
+		return x.Port
+	}
+	return ""
+}
+
+func (x *Route) GetMetric() int32 {
+	if x != nil {
+		return x.Metric
+	}
+	return 0
+}
+
+func (x *Route) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
+type GetLogRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Node    string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Process string                 `protobuf:"bytes,2,opt,name=process,proto3" json:"process,omitempty"`
+	// Bytes at most from the end; default 64 KiB, 1 MiB at most.
+	Bytes         int32 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLogRequest) Reset() {
+	*x = GetLogRequest{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLogRequest) ProtoMessage() {}
+
+func (x *GetLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLogRequest.ProtoReflect.Descriptor instead.
+func (*GetLogRequest) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *GetLogRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *GetLogRequest) GetProcess() string {
+	if x != nil {
+		return x.Process
+	}
+	return ""
+}
+
+func (x *GetLogRequest) GetBytes() int32 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+type GetLogResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whole lines, the last one last. What is no UTF-8 is replaced.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// Something before it was left out.
+	Truncated     bool `protobuf:"varint,2,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLogResponse) Reset() {
+	*x = GetLogResponse{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLogResponse) ProtoMessage() {}
+
+func (x *GetLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLogResponse.ProtoReflect.Descriptor instead.
+func (*GetLogResponse) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *GetLogResponse) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *GetLogResponse) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
+type GetLinkRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One end, NODE:PORT.
+	Port          string `protobuf:"bytes,1,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLinkRequest) Reset() {
+	*x = GetLinkRequest{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLinkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLinkRequest) ProtoMessage() {}
+
+func (x *GetLinkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLinkRequest.ProtoReflect.Descriptor instead.
+func (*GetLinkRequest) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *GetLinkRequest) GetPort() string {
+	if x != nil {
+		return x.Port
+	}
+	return ""
+}
+
+type GetLinkResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact of this moment, else the next one that is known; absent if none.
+	Link *Link `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	// Whether it stands now.
+	Up bool `protobuf:"varint,2,opt,name=up,proto3" json:"up,omitempty"`
+	// The contact's delay from its start, or from the beginning of what is known,
+	// on: pieces of cubic polynomials.
+	Delay []*Piece `protobuf:"bytes,3,rep,name=delay,proto3" json:"delay,omitempty"`
+	Rate  []*Piece `protobuf:"bytes,4,rep,name=rate,proto3" json:"rate,omitempty"`
+	Loss  []*Piece `protobuf:"bytes,5,rep,name=loss,proto3" json:"loss,omitempty"`
+	// What is known of the contact.
+	KnownFrom *durationpb.Duration `protobuf:"bytes,6,opt,name=known_from,json=knownFrom,proto3" json:"known_from,omitempty"`
+	KnownTo   *durationpb.Duration `protobuf:"bytes,7,opt,name=known_to,json=knownTo,proto3" json:"known_to,omitempty"`
+	// Counters of both ports; b is absent while there is no link.
+	ACounters *Counters `protobuf:"bytes,8,opt,name=a_counters,json=aCounters,proto3" json:"a_counters,omitempty"`
+	BCounters *Counters `protobuf:"bytes,9,opt,name=b_counters,json=bCounters,proto3" json:"b_counters,omitempty"`
+	// Bits per second over the last second: from a to b, and back.
+	ABitsPerSecond float64 `protobuf:"fixed64,10,opt,name=a_bits_per_second,json=aBitsPerSecond,proto3" json:"a_bits_per_second,omitempty"`
+	BBitsPerSecond float64 `protobuf:"fixed64,11,opt,name=b_bits_per_second,json=bBitsPerSecond,proto3" json:"b_bits_per_second,omitempty"`
+	// Share of the rate that is used, of the fuller direction; 0 without a rate.
+	Utilisation   float64              `protobuf:"fixed64,12,opt,name=utilisation,proto3" json:"utilisation,omitempty"`
+	Failures      []*Failure           `protobuf:"bytes,13,rep,name=failures,proto3" json:"failures,omitempty"`
+	ScenarioTime  *durationpb.Duration `protobuf:"bytes,14,opt,name=scenario_time,json=scenarioTime,proto3" json:"scenario_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLinkResponse) Reset() {
+	*x = GetLinkResponse{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLinkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLinkResponse) ProtoMessage() {}
+
+func (x *GetLinkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLinkResponse.ProtoReflect.Descriptor instead.
+func (*GetLinkResponse) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *GetLinkResponse) GetLink() *Link {
+	if x != nil {
+		return x.Link
+	}
+	return nil
+}
+
+func (x *GetLinkResponse) GetUp() bool {
+	if x != nil {
+		return x.Up
+	}
+	return false
+}
+
+func (x *GetLinkResponse) GetDelay() []*Piece {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *GetLinkResponse) GetRate() []*Piece {
+	if x != nil {
+		return x.Rate
+	}
+	return nil
+}
+
+func (x *GetLinkResponse) GetLoss() []*Piece {
+	if x != nil {
+		return x.Loss
+	}
+	return nil
+}
+
+func (x *GetLinkResponse) GetKnownFrom() *durationpb.Duration {
+	if x != nil {
+		return x.KnownFrom
+	}
+	return nil
+}
+
+func (x *GetLinkResponse) GetKnownTo() *durationpb.Duration {
+	if x != nil {
+		return x.KnownTo
+	}
+	return nil
+}
+
+func (x *GetLinkResponse) GetACounters() *Counters {
+	if x != nil {
+		return x.ACounters
+	}
+	return nil
+}
+
+func (x *GetLinkResponse) GetBCounters() *Counters {
+	if x != nil {
+		return x.BCounters
+	}
+	return nil
+}
+
+func (x *GetLinkResponse) GetABitsPerSecond() float64 {
+	if x != nil {
+		return x.ABitsPerSecond
+	}
+	return 0
+}
+
+func (x *GetLinkResponse) GetBBitsPerSecond() float64 {
+	if x != nil {
+		return x.BBitsPerSecond
+	}
+	return 0
+}
+
+func (x *GetLinkResponse) GetUtilisation() float64 {
+	if x != nil {
+		return x.Utilisation
+	}
+	return 0
+}
+
+func (x *GetLinkResponse) GetFailures() []*Failure {
+	if x != nil {
+		return x.Failures
+	}
+	return nil
+}
+
+func (x *GetLinkResponse) GetScenarioTime() *durationpb.Duration {
+	if x != nil {
+		return x.ScenarioTime
+	}
+	return nil
+}
+
+// Piece of a function of scenario time, from its start to the next piece's:
+// c0 + c1 x + c2 x² + c3 x³ with x in seconds from the start. Delays in seconds,
+// rates in bit/s, loss as a probability.
+type Piece struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Start         *durationpb.Duration   `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	C0            float64                `protobuf:"fixed64,2,opt,name=c0,proto3" json:"c0,omitempty"`
+	C1            float64                `protobuf:"fixed64,3,opt,name=c1,proto3" json:"c1,omitempty"`
+	C2            float64                `protobuf:"fixed64,4,opt,name=c2,proto3" json:"c2,omitempty"`
+	C3            float64                `protobuf:"fixed64,5,opt,name=c3,proto3" json:"c3,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Piece) Reset() {
+	*x = Piece{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Piece) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Piece) ProtoMessage() {}
+
+func (x *Piece) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Piece.ProtoReflect.Descriptor instead.
+func (*Piece) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *Piece) GetStart() *durationpb.Duration {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *Piece) GetC0() float64 {
+	if x != nil {
+		return x.C0
+	}
+	return 0
+}
+
+func (x *Piece) GetC1() float64 {
+	if x != nil {
+		return x.C1
+	}
+	return 0
+}
+
+func (x *Piece) GetC2() float64 {
+	if x != nil {
+		return x.C2
+	}
+	return 0
+}
+
+func (x *Piece) GetC3() float64 {
+	if x != nil {
+		return x.C3
+	}
+	return 0
+}
+
+type GetPairRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	A             string                 `protobuf:"bytes,1,opt,name=a,proto3" json:"a,omitempty"`
+	B             string                 `protobuf:"bytes,2,opt,name=b,proto3" json:"b,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPairRequest) Reset() {
+	*x = GetPairRequest{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPairRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPairRequest) ProtoMessage() {}
+
+func (x *GetPairRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPairRequest.ProtoReflect.Descriptor instead.
+func (*GetPairRequest) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *GetPairRequest) GetA() string {
+	if x != nil {
+		return x.A
+	}
+	return ""
+}
+
+func (x *GetPairRequest) GetB() string {
+	if x != nil {
+		return x.B
+	}
+	return ""
+}
+
+type GetPairResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What probing has shown; absent for nodes that are not probed.
+	Pair         *Pair                `protobuf:"bytes,1,opt,name=pair,proto3" json:"pair,omitempty"`
+	Kernel       *Path                `protobuf:"bytes,2,opt,name=kernel,proto3" json:"kernel,omitempty"`
+	KernelBack   *Path                `protobuf:"bytes,3,opt,name=kernel_back,json=kernelBack,proto3" json:"kernel_back,omitempty"`
+	Oracle       *Path                `protobuf:"bytes,4,opt,name=oracle,proto3" json:"oracle,omitempty"`
+	ScenarioTime *durationpb.Duration `protobuf:"bytes,5,opt,name=scenario_time,json=scenarioTime,proto3" json:"scenario_time,omitempty"`
+	// Measurements so far, oldest first: arrays of the same length, little-endian.
+	// Scenario times in seconds, float64.
+	Times []byte `protobuf:"bytes,6,opt,name=times,proto3" json:"times,omitempty"`
+	// Round-trip times in milliseconds, float32; NaN is a lost request.
+	MeasuredMs []byte `protobuf:"bytes,7,opt,name=measured_ms,json=measuredMs,proto3" json:"measured_ms,omitempty"`
+	// NaN where a direction was not whole.
+	GeometricMs []byte `protobuf:"bytes,8,opt,name=geometric_ms,json=geometricMs,proto3" json:"geometric_ms,omitempty"`
+	// NaN where the links did not join them.
+	OracleMs      []byte    `protobuf:"bytes,9,opt,name=oracle_ms,json=oracleMs,proto3" json:"oracle_ms,omitempty"`
+	Outages       []*Outage `protobuf:"bytes,10,rep,name=outages,proto3" json:"outages,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPairResponse) Reset() {
+	*x = GetPairResponse{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPairResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPairResponse) ProtoMessage() {}
+
+func (x *GetPairResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPairResponse.ProtoReflect.Descriptor instead.
+func (*GetPairResponse) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *GetPairResponse) GetPair() *Pair {
+	if x != nil {
+		return x.Pair
+	}
+	return nil
+}
+
+func (x *GetPairResponse) GetKernel() *Path {
+	if x != nil {
+		return x.Kernel
+	}
+	return nil
+}
+
+func (x *GetPairResponse) GetKernelBack() *Path {
+	if x != nil {
+		return x.KernelBack
+	}
+	return nil
+}
+
+func (x *GetPairResponse) GetOracle() *Path {
+	if x != nil {
+		return x.Oracle
+	}
+	return nil
+}
+
+func (x *GetPairResponse) GetScenarioTime() *durationpb.Duration {
+	if x != nil {
+		return x.ScenarioTime
+	}
+	return nil
+}
+
+func (x *GetPairResponse) GetTimes() []byte {
+	if x != nil {
+		return x.Times
+	}
+	return nil
+}
+
+func (x *GetPairResponse) GetMeasuredMs() []byte {
+	if x != nil {
+		return x.MeasuredMs
+	}
+	return nil
+}
+
+func (x *GetPairResponse) GetGeometricMs() []byte {
+	if x != nil {
+		return x.GeometricMs
+	}
+	return nil
+}
+
+func (x *GetPairResponse) GetOracleMs() []byte {
+	if x != nil {
+		return x.OracleMs
+	}
+	return nil
+}
+
+func (x *GetPairResponse) GetOutages() []*Outage {
+	if x != nil {
+		return x.Outages
+	}
+	return nil
+}
+
+// Outage of a pair of stations that had reached each other before.
+type Outage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	From  *durationpb.Duration   `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Absent while it lasts.
+	To            *durationpb.Duration `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	Problem       string               `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outage) Reset() {
+	*x = Outage{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outage) ProtoMessage() {}
+
+func (x *Outage) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outage.ProtoReflect.Descriptor instead.
+func (*Outage) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *Outage) GetFrom() *durationpb.Duration {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Outage) GetTo() *durationpb.Duration {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *Outage) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+type ListEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Scenario times; absent from: the first recorded; absent to: 10 minutes from now.
+	From *durationpb.Duration `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To   *durationpb.Duration `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// Events that concern this node; empty: all.
+	Node string `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+	// At most so many, those nearest to now; default 1,000, 10,000 at most.
+	Limit         int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventsRequest) Reset() {
+	*x = ListEventsRequest{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventsRequest) ProtoMessage() {}
+
+func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
+func (*ListEventsRequest) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *ListEventsRequest) GetFrom() *durationpb.Duration {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ListEventsRequest) GetTo() *durationpb.Duration {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *ListEventsRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type ListEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In order of scenario time.
+	Events        []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	Truncated     bool     `protobuf:"varint,2,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventsResponse) Reset() {
+	*x = ListEventsResponse{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventsResponse) ProtoMessage() {}
+
+func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
+func (*ListEventsResponse) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ListEventsResponse) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *ListEventsResponse) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
+type WatchTrafficRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchTrafficRequest) Reset() {
+	*x = WatchTrafficRequest{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchTrafficRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchTrafficRequest) ProtoMessage() {}
+
+func (x *WatchTrafficRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchTrafficRequest.ProtoReflect.Descriptor instead.
+func (*WatchTrafficRequest) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{55}
+}
+
+type WatchTrafficResponse struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	ScenarioTime *durationpb.Duration   `protobuf:"bytes,1,opt,name=scenario_time,json=scenarioTime,proto3" json:"scenario_time,omitempty"`
+	// Bits per second that each port has sent and that have arrived, in order of
+	// the ports' numbers, float32, little-endian.
+	BitsPerSecond []byte `protobuf:"bytes,2,opt,name=bits_per_second,json=bitsPerSecond,proto3" json:"bits_per_second,omitempty"`
+	// Frames per second that were dropped on leaving each port, for whatever reason;
+	// in the same form.
+	DropsPerSecond []byte `protobuf:"bytes,3,opt,name=drops_per_second,json=dropsPerSecond,proto3" json:"drops_per_second,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *WatchTrafficResponse) Reset() {
+	*x = WatchTrafficResponse{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchTrafficResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchTrafficResponse) ProtoMessage() {}
+
+func (x *WatchTrafficResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchTrafficResponse.ProtoReflect.Descriptor instead.
+func (*WatchTrafficResponse) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *WatchTrafficResponse) GetScenarioTime() *durationpb.Duration {
+	if x != nil {
+		return x.ScenarioTime
+	}
+	return nil
+}
+
+func (x *WatchTrafficResponse) GetBitsPerSecond() []byte {
+	if x != nil {
+		return x.BitsPerSecond
+	}
+	return nil
+}
+
+func (x *WatchTrafficResponse) GetDropsPerSecond() []byte {
+	if x != nil {
+		return x.DropsPerSecond
+	}
+	return nil
+}
+
+type MeasureThroughputRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	From  string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To    string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// From 1 s to 60 s; default 10 s.
+	Duration *durationpb.Duration `protobuf:"bytes,3,opt,name=duration,proto3" json:"duration,omitempty"`
+	// UDP at this rate in bit/s; 0: TCP.
+	UdpRate float64 `protobuf:"fixed64,4,opt,name=udp_rate,json=udpRate,proto3" json:"udp_rate,omitempty"`
+	// TCP's congestion control; empty: the kernel's default.
+	CongestionControl string `protobuf:"bytes,5,opt,name=congestion_control,json=congestionControl,proto3" json:"congestion_control,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *MeasureThroughputRequest) Reset() {
+	*x = MeasureThroughputRequest{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MeasureThroughputRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MeasureThroughputRequest) ProtoMessage() {}
+
+func (x *MeasureThroughputRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MeasureThroughputRequest.ProtoReflect.Descriptor instead.
+func (*MeasureThroughputRequest) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *MeasureThroughputRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *MeasureThroughputRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *MeasureThroughputRequest) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *MeasureThroughputRequest) GetUdpRate() float64 {
+	if x != nil {
+		return x.UdpRate
+	}
+	return 0
+}
+
+func (x *MeasureThroughputRequest) GetCongestionControl() string {
+	if x != nil {
+		return x.CongestionControl
+	}
+	return ""
+}
+
+type MeasureThroughputResponse struct {
+	state     protoimpl.MessageState                `protogen:"open.v1"`
+	Intervals []*MeasureThroughputResponse_Interval `protobuf:"bytes,1,rep,name=intervals,proto3" json:"intervals,omitempty"`
+	// At the receiver, over all.
+	BitsPerSecond float64 `protobuf:"fixed64,2,opt,name=bits_per_second,json=bitsPerSecond,proto3" json:"bits_per_second,omitempty"`
+	Retransmits   int32   `protobuf:"varint,3,opt,name=retransmits,proto3" json:"retransmits,omitempty"`
+	// Of UDP.
+	LostPackets   int32                `protobuf:"varint,4,opt,name=lost_packets,json=lostPackets,proto3" json:"lost_packets,omitempty"`
+	Packets       int32                `protobuf:"varint,5,opt,name=packets,proto3" json:"packets,omitempty"`
+	Jitter        *durationpb.Duration `protobuf:"bytes,6,opt,name=jitter,proto3" json:"jitter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MeasureThroughputResponse) Reset() {
+	*x = MeasureThroughputResponse{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MeasureThroughputResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MeasureThroughputResponse) ProtoMessage() {}
+
+func (x *MeasureThroughputResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MeasureThroughputResponse.ProtoReflect.Descriptor instead.
+func (*MeasureThroughputResponse) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *MeasureThroughputResponse) GetIntervals() []*MeasureThroughputResponse_Interval {
+	if x != nil {
+		return x.Intervals
+	}
+	return nil
+}
+
+func (x *MeasureThroughputResponse) GetBitsPerSecond() float64 {
+	if x != nil {
+		return x.BitsPerSecond
+	}
+	return 0
+}
+
+func (x *MeasureThroughputResponse) GetRetransmits() int32 {
+	if x != nil {
+		return x.Retransmits
+	}
+	return 0
+}
+
+func (x *MeasureThroughputResponse) GetLostPackets() int32 {
+	if x != nil {
+		return x.LostPackets
+	}
+	return 0
+}
+
+func (x *MeasureThroughputResponse) GetPackets() int32 {
+	if x != nil {
+		return x.Packets
+	}
+	return 0
+}
+
+func (x *MeasureThroughputResponse) GetJitter() *durationpb.Duration {
+	if x != nil {
+		return x.Jitter
+	}
+	return nil
+}
+
+// Failure that somebody has injected.
+type Failure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From kind and target, such as "cut/sat-p01s01:fore". Given by the server.
+	Id   string       `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Kind Failure_Kind `protobuf:"varint,2,opt,name=kind,proto3,enum=orrery.v1alpha1.Failure_Kind" json:"kind,omitempty"`
+	// NODE:PORT of cut and impair, NODE of the others.
+	A string `protobuf:"bytes,3,opt,name=a,proto3" json:"a,omitempty"`
+	B string `protobuf:"bytes,4,opt,name=b,proto3" json:"b,omitempty"`
+	// Of KIND_KILL_PROCESS.
+	Process string `protobuf:"bytes,5,opt,name=process,proto3" json:"process,omitempty"`
+	// Of KIND_IMPAIR: a probability that comes on top, from 0 to 1, and one-way delay.
+	Loss  float64              `protobuf:"fixed64,6,opt,name=loss,proto3" json:"loss,omitempty"`
+	Delay *durationpb.Duration `protobuf:"bytes,7,opt,name=delay,proto3" json:"delay,omitempty"`
+	// Since when, in scenario time. Given by the server.
+	Since         *durationpb.Duration `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Failure) Reset() {
+	*x = Failure{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Failure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Failure) ProtoMessage() {}
+
+func (x *Failure) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Failure.ProtoReflect.Descriptor instead.
+func (*Failure) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *Failure) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Failure) GetKind() Failure_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Failure_KIND_UNSPECIFIED
+}
+
+func (x *Failure) GetA() string {
+	if x != nil {
+		return x.A
+	}
+	return ""
+}
+
+func (x *Failure) GetB() string {
+	if x != nil {
+		return x.B
+	}
+	return ""
+}
+
+func (x *Failure) GetProcess() string {
+	if x != nil {
+		return x.Process
+	}
+	return ""
+}
+
+func (x *Failure) GetLoss() float64 {
+	if x != nil {
+		return x.Loss
+	}
+	return 0
+}
+
+func (x *Failure) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *Failure) GetSince() *durationpb.Duration {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+type InjectRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Failure       *Failure               `protobuf:"bytes,1,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InjectRequest) Reset() {
+	*x = InjectRequest{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InjectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InjectRequest) ProtoMessage() {}
+
+func (x *InjectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InjectRequest.ProtoReflect.Descriptor instead.
+func (*InjectRequest) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *InjectRequest) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+type InjectResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Failure       *Failure               `protobuf:"bytes,1,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InjectResponse) Reset() {
+	*x = InjectResponse{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InjectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InjectResponse) ProtoMessage() {}
+
+func (x *InjectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InjectResponse.ProtoReflect.Descriptor instead.
+func (*InjectResponse) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *InjectResponse) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+type UndoRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Failures by their ids; or all.
+	Ids           []string `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	All           bool     `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UndoRequest) Reset() {
+	*x = UndoRequest{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UndoRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UndoRequest) ProtoMessage() {}
+
+func (x *UndoRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UndoRequest.ProtoReflect.Descriptor instead.
+func (*UndoRequest) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *UndoRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *UndoRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+type UndoResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was there and is undone.
+	Undone        []*Failure `protobuf:"bytes,1,rep,name=undone,proto3" json:"undone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UndoResponse) Reset() {
+	*x = UndoResponse{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UndoResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UndoResponse) ProtoMessage() {}
+
+func (x *UndoResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UndoResponse.ProtoReflect.Descriptor instead.
+func (*UndoResponse) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *UndoResponse) GetUndone() []*Failure {
+	if x != nil {
+		return x.Undone
+	}
+	return nil
+}
+
+type ListFailuresRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFailuresRequest) Reset() {
+	*x = ListFailuresRequest{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFailuresRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFailuresRequest) ProtoMessage() {}
+
+func (x *ListFailuresRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFailuresRequest.ProtoReflect.Descriptor instead.
+func (*ListFailuresRequest) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{64}
+}
+
+type ListFailuresResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Failures      []*Failure             `protobuf:"bytes,1,rep,name=failures,proto3" json:"failures,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFailuresResponse) Reset() {
+	*x = ListFailuresResponse{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFailuresResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFailuresResponse) ProtoMessage() {}
+
+func (x *ListFailuresResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFailuresResponse.ProtoReflect.Descriptor instead.
+func (*ListFailuresResponse) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *ListFailuresResponse) GetFailures() []*Failure {
+	if x != nil {
+		return x.Failures
+	}
+	return nil
+}
+
+type MeasureThroughputResponse_Interval struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          *durationpb.Duration   `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            *durationpb.Duration   `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	BitsPerSecond float64                `protobuf:"fixed64,3,opt,name=bits_per_second,json=bitsPerSecond,proto3" json:"bits_per_second,omitempty"`
+	Retransmits   int32                  `protobuf:"varint,4,opt,name=retransmits,proto3" json:"retransmits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MeasureThroughputResponse_Interval) Reset() {
+	*x = MeasureThroughputResponse_Interval{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MeasureThroughputResponse_Interval) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MeasureThroughputResponse_Interval) ProtoMessage() {}
+
+func (x *MeasureThroughputResponse_Interval) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MeasureThroughputResponse_Interval.ProtoReflect.Descriptor instead.
+func (*MeasureThroughputResponse_Interval) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{58, 0}
+}
+
+func (x *MeasureThroughputResponse_Interval) GetFrom() *durationpb.Duration {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *MeasureThroughputResponse_Interval) GetTo() *durationpb.Duration {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *MeasureThroughputResponse_Interval) GetBitsPerSecond() float64 {
+	if x != nil {
+		return x.BitsPerSecond
+	}
+	return 0
+}
+
+func (x *MeasureThroughputResponse_Interval) GetRetransmits() int32 {
+	if x != nil {
+		return x.Retransmits
+	}
+	return 0
+}
+
 var File_orrery_v1alpha1_control_proto protoreflect.FileDescriptor
 
 const file_orrery_v1alpha1_control_proto_rawDesc = "" +
@@ -3048,12 +4904,12 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x1dorrery/v1alpha1/control.proto\x12\x0forrery.v1alpha1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
 	"\x10GetStatusRequest\"D\n" +
 	"\x11GetStatusResponse\x12/\n" +
-	"\x06status\x18\x01 \x01(\v2\x17.orrery.v1alpha1.StatusR\x06status\"K\n" +
+	"\x06status\x18\x01 \x01(\v2\x17.orrery.v1alpha1.StatusR\x06status\"p\n" +
 	"\x12WatchStatusRequest\x125\n" +
-	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\"F\n" +
+	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12#\n" +
+	"\rwithout_pairs\x18\x02 \x01(\bR\fwithoutPairs\"F\n" +
 	"\x13WatchStatusResponse\x12/\n" +
-	"\x06status\x18\x01 \x01(\v2\x17.orrery.v1alpha1.StatusR\x06status\"\xcf\n" +
-	"\n" +
+	"\x06status\x18\x01 \x01(\v2\x17.orrery.v1alpha1.StatusR\x06status\"\x85\v\n" +
 	"\x06Status\x12!\n" +
 	"\ftotal_events\x18\x1f \x01(\x03R\vtotalEvents\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12,\n" +
@@ -3092,7 +4948,8 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x11frames_per_second\x18\x1d \x01(\x01R\x0fframesPerSecond\x128\n" +
 	"\n" +
 	"plan_ahead\x18\x1e \x01(\v2\x19.google.protobuf.DurationR\tplanAhead\x125\n" +
-	"\bemulator\x18  \x01(\v2\x19.orrery.v1alpha1.EmulatorR\bemulator\"[\n" +
+	"\bemulator\x18  \x01(\v2\x19.orrery.v1alpha1.EmulatorR\bemulator\x124\n" +
+	"\bfailures\x18! \x03(\v2\x18.orrery.v1alpha1.FailureR\bfailures\"[\n" +
 	"\bEmulator\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x05R\x03pid\x12\x1e\n" +
 	"\n" +
@@ -3161,7 +5018,7 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x11LEVEL_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eLEVEL_FAITHFUL\x10\x01\x12\x12\n" +
 	"\x0eLEVEL_DEGRADED\x10\x02\x12\x14\n" +
-	"\x10LEVEL_OVERLOADED\x10\x03\"\xcb\x01\n" +
+	"\x10LEVEL_OVERLOADED\x10\x03\"\xe5\x01\n" +
 	"\x05Event\x12)\n" +
 	"\x02at\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x02at\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\f\n" +
@@ -3169,7 +5026,8 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x01b\x18\x04 \x01(\tR\x01b\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x1a\n" +
 	"\bsequence\x18\x06 \x01(\x04R\bsequence\x127\n" +
-	"\thost_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bhostTime\".\n" +
+	"\thost_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bhostTime\x12\x18\n" +
+	"\aplanned\x18\b \x01(\bR\aplanned\".\n" +
 	"\x12WatchEventsRequest\x12\x18\n" +
 	"\ahistory\x18\x01 \x01(\bR\ahistory\"C\n" +
 	"\x13WatchEventsResponse\x12,\n" +
@@ -3285,14 +5143,152 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x05speed\x18\x01 \x01(\x01R\x05speed\"\x12\n" +
 	"\x10SetSpeedResponse\"\r\n" +
 	"\vStopRequest\"\x0e\n" +
-	"\fStopResponse*\x81\x01\n" +
+	"\fStopResponse\"$\n" +
+	"\x0eGetNodeRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xbf\x03\n" +
+	"\x0fGetNodeResponse\x12)\n" +
+	"\x04node\x18\x01 \x01(\v2\x15.orrery.v1alpha1.NodeR\x04node\x12:\n" +
+	"\n" +
+	"neighbours\x18\x02 \x03(\v2\x1a.orrery.v1alpha1.NeighbourR\n" +
+	"neighbours\x12-\n" +
+	"\x12neighbours_problem\x18\x03 \x01(\tR\x11neighboursProblem\x12.\n" +
+	"\x06routes\x18\x04 \x03(\v2\x16.orrery.v1alpha1.RouteR\x06routes\x12%\n" +
+	"\x0eroutes_problem\x18\x05 \x01(\tR\rroutesProblem\x12+\n" +
+	"\x05links\x18\x06 \x03(\v2\x15.orrery.v1alpha1.LinkR\x05links\x124\n" +
+	"\bfailures\x18\a \x03(\v2\x18.orrery.v1alpha1.FailureR\bfailures\x12\x1c\n" +
+	"\tterminals\x18\b \x03(\tR\tterminals\x12>\n" +
+	"\rscenario_time\x18\t \x01(\v2\x19.google.protobuf.DurationR\fscenarioTime\"Y\n" +
+	"\tNeighbour\x12\x12\n" +
+	"\x04port\x18\x01 \x01(\tR\x04port\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x0e\n" +
+	"\x02up\x18\x04 \x01(\bR\x02up\"y\n" +
+	"\x05Route\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x10\n" +
+	"\x03via\x18\x02 \x01(\tR\x03via\x12\x12\n" +
+	"\x04port\x18\x03 \x01(\tR\x04port\x12\x16\n" +
+	"\x06metric\x18\x04 \x01(\x05R\x06metric\x12\x1a\n" +
+	"\bprotocol\x18\x05 \x01(\tR\bprotocol\"S\n" +
+	"\rGetLogRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
+	"\aprocess\x18\x02 \x01(\tR\aprocess\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x05R\x05bytes\"B\n" +
+	"\x0eGetLogResponse\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x1c\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"$\n" +
+	"\x0eGetLinkRequest\x12\x12\n" +
+	"\x04port\x18\x01 \x01(\tR\x04port\"\xa4\x05\n" +
+	"\x0fGetLinkResponse\x12)\n" +
+	"\x04link\x18\x01 \x01(\v2\x15.orrery.v1alpha1.LinkR\x04link\x12\x0e\n" +
+	"\x02up\x18\x02 \x01(\bR\x02up\x12,\n" +
+	"\x05delay\x18\x03 \x03(\v2\x16.orrery.v1alpha1.PieceR\x05delay\x12*\n" +
+	"\x04rate\x18\x04 \x03(\v2\x16.orrery.v1alpha1.PieceR\x04rate\x12*\n" +
+	"\x04loss\x18\x05 \x03(\v2\x16.orrery.v1alpha1.PieceR\x04loss\x128\n" +
+	"\n" +
+	"known_from\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\tknownFrom\x124\n" +
+	"\bknown_to\x18\a \x01(\v2\x19.google.protobuf.DurationR\aknownTo\x128\n" +
+	"\n" +
+	"a_counters\x18\b \x01(\v2\x19.orrery.v1alpha1.CountersR\taCounters\x128\n" +
+	"\n" +
+	"b_counters\x18\t \x01(\v2\x19.orrery.v1alpha1.CountersR\tbCounters\x12)\n" +
+	"\x11a_bits_per_second\x18\n" +
+	" \x01(\x01R\x0eaBitsPerSecond\x12)\n" +
+	"\x11b_bits_per_second\x18\v \x01(\x01R\x0ebBitsPerSecond\x12 \n" +
+	"\vutilisation\x18\f \x01(\x01R\vutilisation\x124\n" +
+	"\bfailures\x18\r \x03(\v2\x18.orrery.v1alpha1.FailureR\bfailures\x12>\n" +
+	"\rscenario_time\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\fscenarioTime\"x\n" +
+	"\x05Piece\x12/\n" +
+	"\x05start\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05start\x12\x0e\n" +
+	"\x02c0\x18\x02 \x01(\x01R\x02c0\x12\x0e\n" +
+	"\x02c1\x18\x03 \x01(\x01R\x02c1\x12\x0e\n" +
+	"\x02c2\x18\x04 \x01(\x01R\x02c2\x12\x0e\n" +
+	"\x02c3\x18\x05 \x01(\x01R\x02c3\",\n" +
+	"\x0eGetPairRequest\x12\f\n" +
+	"\x01a\x18\x01 \x01(\tR\x01a\x12\f\n" +
+	"\x01b\x18\x02 \x01(\tR\x01b\"\xbc\x03\n" +
+	"\x0fGetPairResponse\x12)\n" +
+	"\x04pair\x18\x01 \x01(\v2\x15.orrery.v1alpha1.PairR\x04pair\x12-\n" +
+	"\x06kernel\x18\x02 \x01(\v2\x15.orrery.v1alpha1.PathR\x06kernel\x126\n" +
+	"\vkernel_back\x18\x03 \x01(\v2\x15.orrery.v1alpha1.PathR\n" +
+	"kernelBack\x12-\n" +
+	"\x06oracle\x18\x04 \x01(\v2\x15.orrery.v1alpha1.PathR\x06oracle\x12>\n" +
+	"\rscenario_time\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\fscenarioTime\x12\x14\n" +
+	"\x05times\x18\x06 \x01(\fR\x05times\x12\x1f\n" +
+	"\vmeasured_ms\x18\a \x01(\fR\n" +
+	"measuredMs\x12!\n" +
+	"\fgeometric_ms\x18\b \x01(\fR\vgeometricMs\x12\x1b\n" +
+	"\toracle_ms\x18\t \x01(\fR\boracleMs\x121\n" +
+	"\aoutages\x18\n" +
+	" \x03(\v2\x17.orrery.v1alpha1.OutageR\aoutages\"|\n" +
+	"\x06Outage\x12-\n" +
+	"\x04from\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x04from\x12)\n" +
+	"\x02to\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x02to\x12\x18\n" +
+	"\aproblem\x18\x03 \x01(\tR\aproblem\"\x97\x01\n" +
+	"\x11ListEventsRequest\x12-\n" +
+	"\x04from\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x04from\x12)\n" +
+	"\x02to\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x02to\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\"b\n" +
+	"\x12ListEventsResponse\x12.\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.orrery.v1alpha1.EventR\x06events\x12\x1c\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\x15\n" +
+	"\x13WatchTrafficRequest\"\xa8\x01\n" +
+	"\x14WatchTrafficResponse\x12>\n" +
+	"\rscenario_time\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\fscenarioTime\x12&\n" +
+	"\x0fbits_per_second\x18\x02 \x01(\fR\rbitsPerSecond\x12(\n" +
+	"\x10drops_per_second\x18\x03 \x01(\fR\x0edropsPerSecond\"\xbf\x01\n" +
+	"\x18MeasureThroughputRequest\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x125\n" +
+	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x19\n" +
+	"\budp_rate\x18\x04 \x01(\x01R\audpRate\x12-\n" +
+	"\x12congestion_control\x18\x05 \x01(\tR\x11congestionControl\"\xd9\x03\n" +
+	"\x19MeasureThroughputResponse\x12Q\n" +
+	"\tintervals\x18\x01 \x03(\v23.orrery.v1alpha1.MeasureThroughputResponse.IntervalR\tintervals\x12&\n" +
+	"\x0fbits_per_second\x18\x02 \x01(\x01R\rbitsPerSecond\x12 \n" +
+	"\vretransmits\x18\x03 \x01(\x05R\vretransmits\x12!\n" +
+	"\flost_packets\x18\x04 \x01(\x05R\vlostPackets\x12\x18\n" +
+	"\apackets\x18\x05 \x01(\x05R\apackets\x121\n" +
+	"\x06jitter\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06jitter\x1a\xae\x01\n" +
+	"\bInterval\x12-\n" +
+	"\x04from\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x04from\x12)\n" +
+	"\x02to\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x02to\x12&\n" +
+	"\x0fbits_per_second\x18\x03 \x01(\x01R\rbitsPerSecond\x12 \n" +
+	"\vretransmits\x18\x04 \x01(\x05R\vretransmits\"\xe0\x02\n" +
+	"\aFailure\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x121\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x1d.orrery.v1alpha1.Failure.KindR\x04kind\x12\f\n" +
+	"\x01a\x18\x03 \x01(\tR\x01a\x12\f\n" +
+	"\x01b\x18\x04 \x01(\tR\x01b\x12\x18\n" +
+	"\aprocess\x18\x05 \x01(\tR\aprocess\x12\x12\n" +
+	"\x04loss\x18\x06 \x01(\x01R\x04loss\x12/\n" +
+	"\x05delay\x18\a \x01(\v2\x19.google.protobuf.DurationR\x05delay\x12/\n" +
+	"\x05since\x18\b \x01(\v2\x19.google.protobuf.DurationR\x05since\"f\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\f\n" +
+	"\bKIND_CUT\x10\x01\x12\x15\n" +
+	"\x11KIND_KILL_PROCESS\x10\x02\x12\x12\n" +
+	"\x0eKIND_KILL_NODE\x10\x03\x12\x0f\n" +
+	"\vKIND_IMPAIR\x10\x04\"C\n" +
+	"\rInjectRequest\x122\n" +
+	"\afailure\x18\x01 \x01(\v2\x18.orrery.v1alpha1.FailureR\afailure\"D\n" +
+	"\x0eInjectResponse\x122\n" +
+	"\afailure\x18\x01 \x01(\v2\x18.orrery.v1alpha1.FailureR\afailure\"1\n" +
+	"\vUndoRequest\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\tR\x03ids\x12\x10\n" +
+	"\x03all\x18\x02 \x01(\bR\x03all\"@\n" +
+	"\fUndoResponse\x120\n" +
+	"\x06undone\x18\x01 \x03(\v2\x18.orrery.v1alpha1.FailureR\x06undone\"\x15\n" +
+	"\x13ListFailuresRequest\"L\n" +
+	"\x14ListFailuresResponse\x124\n" +
+	"\bfailures\x18\x01 \x03(\v2\x18.orrery.v1alpha1.FailureR\bfailures*\x81\x01\n" +
 	"\x05Phase\x12\x15\n" +
 	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0ePHASE_STARTING\x10\x01\x12\x14\n" +
 	"\x10PHASE_CONVERGING\x10\x02\x12\x11\n" +
 	"\rPHASE_RUNNING\x10\x03\x12\x12\n" +
 	"\x0ePHASE_STOPPING\x10\x04\x12\x10\n" +
-	"\fPHASE_FAILED\x10\x052\x91\t\n" +
+	"\fPHASE_FAILED\x10\x052\xf3\x0f\n" +
 	"\x0eControlService\x12W\n" +
 	"\tGetStatus\x12!.orrery.v1alpha1.GetStatusRequest\x1a\".orrery.v1alpha1.GetStatusResponse\"\x03\x90\x02\x01\x12Z\n" +
 	"\vWatchStatus\x12#.orrery.v1alpha1.WatchStatusRequest\x1a$.orrery.v1alpha1.WatchStatusResponse0\x01\x12Z\n" +
@@ -3307,7 +5303,18 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x05Pause\x12\x1d.orrery.v1alpha1.PauseRequest\x1a\x1e.orrery.v1alpha1.PauseResponse\x12I\n" +
 	"\x06Resume\x12\x1e.orrery.v1alpha1.ResumeRequest\x1a\x1f.orrery.v1alpha1.ResumeResponse\x12O\n" +
 	"\bSetSpeed\x12 .orrery.v1alpha1.SetSpeedRequest\x1a!.orrery.v1alpha1.SetSpeedResponse\x12C\n" +
-	"\x04Stop\x12\x1c.orrery.v1alpha1.StopRequest\x1a\x1d.orrery.v1alpha1.StopResponseB6Z4orrery.dev/orrery/api/orrery/v1alpha1;orreryv1alpha1b\x06proto3"
+	"\x04Stop\x12\x1c.orrery.v1alpha1.StopRequest\x1a\x1d.orrery.v1alpha1.StopResponse\x12Q\n" +
+	"\aGetNode\x12\x1f.orrery.v1alpha1.GetNodeRequest\x1a .orrery.v1alpha1.GetNodeResponse\"\x03\x90\x02\x01\x12N\n" +
+	"\x06GetLog\x12\x1e.orrery.v1alpha1.GetLogRequest\x1a\x1f.orrery.v1alpha1.GetLogResponse\"\x03\x90\x02\x01\x12Q\n" +
+	"\aGetLink\x12\x1f.orrery.v1alpha1.GetLinkRequest\x1a .orrery.v1alpha1.GetLinkResponse\"\x03\x90\x02\x01\x12Q\n" +
+	"\aGetPair\x12\x1f.orrery.v1alpha1.GetPairRequest\x1a .orrery.v1alpha1.GetPairResponse\"\x03\x90\x02\x01\x12Z\n" +
+	"\n" +
+	"ListEvents\x12\".orrery.v1alpha1.ListEventsRequest\x1a#.orrery.v1alpha1.ListEventsResponse\"\x03\x90\x02\x01\x12]\n" +
+	"\fWatchTraffic\x12$.orrery.v1alpha1.WatchTrafficRequest\x1a%.orrery.v1alpha1.WatchTrafficResponse0\x01\x12j\n" +
+	"\x11MeasureThroughput\x12).orrery.v1alpha1.MeasureThroughputRequest\x1a*.orrery.v1alpha1.MeasureThroughputResponse\x12I\n" +
+	"\x06Inject\x12\x1e.orrery.v1alpha1.InjectRequest\x1a\x1f.orrery.v1alpha1.InjectResponse\x12C\n" +
+	"\x04Undo\x12\x1c.orrery.v1alpha1.UndoRequest\x1a\x1d.orrery.v1alpha1.UndoResponse\x12`\n" +
+	"\fListFailures\x12$.orrery.v1alpha1.ListFailuresRequest\x1a%.orrery.v1alpha1.ListFailuresResponse\"\x03\x90\x02\x01B6Z4orrery.dev/orrery/api/orrery/v1alpha1;orreryv1alpha1b\x06proto3"
 
 var (
 	file_orrery_v1alpha1_control_proto_rawDescOnce sync.Once
@@ -3321,148 +5328,237 @@ func file_orrery_v1alpha1_control_proto_rawDescGZIP() []byte {
 	return file_orrery_v1alpha1_control_proto_rawDescData
 }
 
-var file_orrery_v1alpha1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_orrery_v1alpha1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_orrery_v1alpha1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_orrery_v1alpha1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
 var file_orrery_v1alpha1_control_proto_goTypes = []any{
-	(Phase)(0),                    // 0: orrery.v1alpha1.Phase
-	(Verdict_Level)(0),            // 1: orrery.v1alpha1.Verdict.Level
-	(*GetStatusRequest)(nil),      // 2: orrery.v1alpha1.GetStatusRequest
-	(*GetStatusResponse)(nil),     // 3: orrery.v1alpha1.GetStatusResponse
-	(*WatchStatusRequest)(nil),    // 4: orrery.v1alpha1.WatchStatusRequest
-	(*WatchStatusResponse)(nil),   // 5: orrery.v1alpha1.WatchStatusResponse
-	(*Status)(nil),                // 6: orrery.v1alpha1.Status
-	(*Emulator)(nil),              // 7: orrery.v1alpha1.Emulator
-	(*Pair)(nil),                  // 8: orrery.v1alpha1.Pair
-	(*Counters)(nil),              // 9: orrery.v1alpha1.Counters
-	(*Fidelity)(nil),              // 10: orrery.v1alpha1.Fidelity
-	(*Verdict)(nil),               // 11: orrery.v1alpha1.Verdict
-	(*Event)(nil),                 // 12: orrery.v1alpha1.Event
-	(*WatchEventsRequest)(nil),    // 13: orrery.v1alpha1.WatchEventsRequest
-	(*WatchEventsResponse)(nil),   // 14: orrery.v1alpha1.WatchEventsResponse
-	(*ListNodesRequest)(nil),      // 15: orrery.v1alpha1.ListNodesRequest
-	(*ListNodesResponse)(nil),     // 16: orrery.v1alpha1.ListNodesResponse
-	(*Node)(nil),                  // 17: orrery.v1alpha1.Node
-	(*Port)(nil),                  // 18: orrery.v1alpha1.Port
-	(*Process)(nil),               // 19: orrery.v1alpha1.Process
-	(*ListLinksRequest)(nil),      // 20: orrery.v1alpha1.ListLinksRequest
-	(*ListLinksResponse)(nil),     // 21: orrery.v1alpha1.ListLinksResponse
-	(*Link)(nil),                  // 22: orrery.v1alpha1.Link
-	(*ListContactsRequest)(nil),   // 23: orrery.v1alpha1.ListContactsRequest
-	(*ListContactsResponse)(nil),  // 24: orrery.v1alpha1.ListContactsResponse
-	(*GetPathRequest)(nil),        // 25: orrery.v1alpha1.GetPathRequest
-	(*GetPathResponse)(nil),       // 26: orrery.v1alpha1.GetPathResponse
-	(*Path)(nil),                  // 27: orrery.v1alpha1.Path
-	(*Hop)(nil),                   // 28: orrery.v1alpha1.Hop
-	(*PingRequest)(nil),           // 29: orrery.v1alpha1.PingRequest
-	(*PingResponse)(nil),          // 30: orrery.v1alpha1.PingResponse
-	(*ExecRequest)(nil),           // 31: orrery.v1alpha1.ExecRequest
-	(*ExecResponse)(nil),          // 32: orrery.v1alpha1.ExecResponse
-	(*CaptureRequest)(nil),        // 33: orrery.v1alpha1.CaptureRequest
-	(*CaptureResponse)(nil),       // 34: orrery.v1alpha1.CaptureResponse
-	(*PauseRequest)(nil),          // 35: orrery.v1alpha1.PauseRequest
-	(*PauseResponse)(nil),         // 36: orrery.v1alpha1.PauseResponse
-	(*ResumeRequest)(nil),         // 37: orrery.v1alpha1.ResumeRequest
-	(*ResumeResponse)(nil),        // 38: orrery.v1alpha1.ResumeResponse
-	(*SetSpeedRequest)(nil),       // 39: orrery.v1alpha1.SetSpeedRequest
-	(*SetSpeedResponse)(nil),      // 40: orrery.v1alpha1.SetSpeedResponse
-	(*StopRequest)(nil),           // 41: orrery.v1alpha1.StopRequest
-	(*StopResponse)(nil),          // 42: orrery.v1alpha1.StopResponse
-	(*durationpb.Duration)(nil),   // 43: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
+	(Phase)(0),                                 // 0: orrery.v1alpha1.Phase
+	(Verdict_Level)(0),                         // 1: orrery.v1alpha1.Verdict.Level
+	(Failure_Kind)(0),                          // 2: orrery.v1alpha1.Failure.Kind
+	(*GetStatusRequest)(nil),                   // 3: orrery.v1alpha1.GetStatusRequest
+	(*GetStatusResponse)(nil),                  // 4: orrery.v1alpha1.GetStatusResponse
+	(*WatchStatusRequest)(nil),                 // 5: orrery.v1alpha1.WatchStatusRequest
+	(*WatchStatusResponse)(nil),                // 6: orrery.v1alpha1.WatchStatusResponse
+	(*Status)(nil),                             // 7: orrery.v1alpha1.Status
+	(*Emulator)(nil),                           // 8: orrery.v1alpha1.Emulator
+	(*Pair)(nil),                               // 9: orrery.v1alpha1.Pair
+	(*Counters)(nil),                           // 10: orrery.v1alpha1.Counters
+	(*Fidelity)(nil),                           // 11: orrery.v1alpha1.Fidelity
+	(*Verdict)(nil),                            // 12: orrery.v1alpha1.Verdict
+	(*Event)(nil),                              // 13: orrery.v1alpha1.Event
+	(*WatchEventsRequest)(nil),                 // 14: orrery.v1alpha1.WatchEventsRequest
+	(*WatchEventsResponse)(nil),                // 15: orrery.v1alpha1.WatchEventsResponse
+	(*ListNodesRequest)(nil),                   // 16: orrery.v1alpha1.ListNodesRequest
+	(*ListNodesResponse)(nil),                  // 17: orrery.v1alpha1.ListNodesResponse
+	(*Node)(nil),                               // 18: orrery.v1alpha1.Node
+	(*Port)(nil),                               // 19: orrery.v1alpha1.Port
+	(*Process)(nil),                            // 20: orrery.v1alpha1.Process
+	(*ListLinksRequest)(nil),                   // 21: orrery.v1alpha1.ListLinksRequest
+	(*ListLinksResponse)(nil),                  // 22: orrery.v1alpha1.ListLinksResponse
+	(*Link)(nil),                               // 23: orrery.v1alpha1.Link
+	(*ListContactsRequest)(nil),                // 24: orrery.v1alpha1.ListContactsRequest
+	(*ListContactsResponse)(nil),               // 25: orrery.v1alpha1.ListContactsResponse
+	(*GetPathRequest)(nil),                     // 26: orrery.v1alpha1.GetPathRequest
+	(*GetPathResponse)(nil),                    // 27: orrery.v1alpha1.GetPathResponse
+	(*Path)(nil),                               // 28: orrery.v1alpha1.Path
+	(*Hop)(nil),                                // 29: orrery.v1alpha1.Hop
+	(*PingRequest)(nil),                        // 30: orrery.v1alpha1.PingRequest
+	(*PingResponse)(nil),                       // 31: orrery.v1alpha1.PingResponse
+	(*ExecRequest)(nil),                        // 32: orrery.v1alpha1.ExecRequest
+	(*ExecResponse)(nil),                       // 33: orrery.v1alpha1.ExecResponse
+	(*CaptureRequest)(nil),                     // 34: orrery.v1alpha1.CaptureRequest
+	(*CaptureResponse)(nil),                    // 35: orrery.v1alpha1.CaptureResponse
+	(*PauseRequest)(nil),                       // 36: orrery.v1alpha1.PauseRequest
+	(*PauseResponse)(nil),                      // 37: orrery.v1alpha1.PauseResponse
+	(*ResumeRequest)(nil),                      // 38: orrery.v1alpha1.ResumeRequest
+	(*ResumeResponse)(nil),                     // 39: orrery.v1alpha1.ResumeResponse
+	(*SetSpeedRequest)(nil),                    // 40: orrery.v1alpha1.SetSpeedRequest
+	(*SetSpeedResponse)(nil),                   // 41: orrery.v1alpha1.SetSpeedResponse
+	(*StopRequest)(nil),                        // 42: orrery.v1alpha1.StopRequest
+	(*StopResponse)(nil),                       // 43: orrery.v1alpha1.StopResponse
+	(*GetNodeRequest)(nil),                     // 44: orrery.v1alpha1.GetNodeRequest
+	(*GetNodeResponse)(nil),                    // 45: orrery.v1alpha1.GetNodeResponse
+	(*Neighbour)(nil),                          // 46: orrery.v1alpha1.Neighbour
+	(*Route)(nil),                              // 47: orrery.v1alpha1.Route
+	(*GetLogRequest)(nil),                      // 48: orrery.v1alpha1.GetLogRequest
+	(*GetLogResponse)(nil),                     // 49: orrery.v1alpha1.GetLogResponse
+	(*GetLinkRequest)(nil),                     // 50: orrery.v1alpha1.GetLinkRequest
+	(*GetLinkResponse)(nil),                    // 51: orrery.v1alpha1.GetLinkResponse
+	(*Piece)(nil),                              // 52: orrery.v1alpha1.Piece
+	(*GetPairRequest)(nil),                     // 53: orrery.v1alpha1.GetPairRequest
+	(*GetPairResponse)(nil),                    // 54: orrery.v1alpha1.GetPairResponse
+	(*Outage)(nil),                             // 55: orrery.v1alpha1.Outage
+	(*ListEventsRequest)(nil),                  // 56: orrery.v1alpha1.ListEventsRequest
+	(*ListEventsResponse)(nil),                 // 57: orrery.v1alpha1.ListEventsResponse
+	(*WatchTrafficRequest)(nil),                // 58: orrery.v1alpha1.WatchTrafficRequest
+	(*WatchTrafficResponse)(nil),               // 59: orrery.v1alpha1.WatchTrafficResponse
+	(*MeasureThroughputRequest)(nil),           // 60: orrery.v1alpha1.MeasureThroughputRequest
+	(*MeasureThroughputResponse)(nil),          // 61: orrery.v1alpha1.MeasureThroughputResponse
+	(*Failure)(nil),                            // 62: orrery.v1alpha1.Failure
+	(*InjectRequest)(nil),                      // 63: orrery.v1alpha1.InjectRequest
+	(*InjectResponse)(nil),                     // 64: orrery.v1alpha1.InjectResponse
+	(*UndoRequest)(nil),                        // 65: orrery.v1alpha1.UndoRequest
+	(*UndoResponse)(nil),                       // 66: orrery.v1alpha1.UndoResponse
+	(*ListFailuresRequest)(nil),                // 67: orrery.v1alpha1.ListFailuresRequest
+	(*ListFailuresResponse)(nil),               // 68: orrery.v1alpha1.ListFailuresResponse
+	(*MeasureThroughputResponse_Interval)(nil), // 69: orrery.v1alpha1.MeasureThroughputResponse.Interval
+	(*durationpb.Duration)(nil),                // 70: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),              // 71: google.protobuf.Timestamp
 }
 var file_orrery_v1alpha1_control_proto_depIdxs = []int32{
-	6,  // 0: orrery.v1alpha1.GetStatusResponse.status:type_name -> orrery.v1alpha1.Status
-	43, // 1: orrery.v1alpha1.WatchStatusRequest.interval:type_name -> google.protobuf.Duration
-	6,  // 2: orrery.v1alpha1.WatchStatusResponse.status:type_name -> orrery.v1alpha1.Status
-	0,  // 3: orrery.v1alpha1.Status.phase:type_name -> orrery.v1alpha1.Phase
-	44, // 4: orrery.v1alpha1.Status.epoch:type_name -> google.protobuf.Timestamp
-	43, // 5: orrery.v1alpha1.Status.scenario_time:type_name -> google.protobuf.Duration
-	43, // 6: orrery.v1alpha1.Status.duration:type_name -> google.protobuf.Duration
-	43, // 7: orrery.v1alpha1.Status.uptime:type_name -> google.protobuf.Duration
-	19, // 8: orrery.v1alpha1.Status.failed_processes:type_name -> orrery.v1alpha1.Process
-	12, // 9: orrery.v1alpha1.Status.last_event:type_name -> orrery.v1alpha1.Event
-	12, // 10: orrery.v1alpha1.Status.next_event:type_name -> orrery.v1alpha1.Event
-	8,  // 11: orrery.v1alpha1.Status.pairs:type_name -> orrery.v1alpha1.Pair
-	43, // 12: orrery.v1alpha1.Status.converged_after:type_name -> google.protobuf.Duration
-	9,  // 13: orrery.v1alpha1.Status.counters:type_name -> orrery.v1alpha1.Counters
-	10, // 14: orrery.v1alpha1.Status.fidelity:type_name -> orrery.v1alpha1.Fidelity
-	43, // 15: orrery.v1alpha1.Status.plan_ahead:type_name -> google.protobuf.Duration
-	7,  // 16: orrery.v1alpha1.Status.emulator:type_name -> orrery.v1alpha1.Emulator
-	43, // 17: orrery.v1alpha1.Pair.measured_rtt:type_name -> google.protobuf.Duration
-	43, // 18: orrery.v1alpha1.Pair.geometric_rtt:type_name -> google.protobuf.Duration
-	43, // 19: orrery.v1alpha1.Pair.oracle_rtt:type_name -> google.protobuf.Duration
-	43, // 20: orrery.v1alpha1.Pair.since:type_name -> google.protobuf.Duration
-	43, // 21: orrery.v1alpha1.Fidelity.lateness_p50:type_name -> google.protobuf.Duration
-	43, // 22: orrery.v1alpha1.Fidelity.lateness_p99:type_name -> google.protobuf.Duration
-	43, // 23: orrery.v1alpha1.Fidelity.lateness_max:type_name -> google.protobuf.Duration
-	43, // 24: orrery.v1alpha1.Fidelity.event_p50:type_name -> google.protobuf.Duration
-	43, // 25: orrery.v1alpha1.Fidelity.event_p99:type_name -> google.protobuf.Duration
-	43, // 26: orrery.v1alpha1.Fidelity.event_max:type_name -> google.protobuf.Duration
-	11, // 27: orrery.v1alpha1.Fidelity.verdict:type_name -> orrery.v1alpha1.Verdict
-	11, // 28: orrery.v1alpha1.Fidelity.worst:type_name -> orrery.v1alpha1.Verdict
-	43, // 29: orrery.v1alpha1.Fidelity.time_faithful:type_name -> google.protobuf.Duration
-	43, // 30: orrery.v1alpha1.Fidelity.time_degraded:type_name -> google.protobuf.Duration
-	43, // 31: orrery.v1alpha1.Fidelity.time_overloaded:type_name -> google.protobuf.Duration
-	1,  // 32: orrery.v1alpha1.Verdict.level:type_name -> orrery.v1alpha1.Verdict.Level
-	44, // 33: orrery.v1alpha1.Verdict.since:type_name -> google.protobuf.Timestamp
-	43, // 34: orrery.v1alpha1.Event.at:type_name -> google.protobuf.Duration
-	44, // 35: orrery.v1alpha1.Event.host_time:type_name -> google.protobuf.Timestamp
-	12, // 36: orrery.v1alpha1.WatchEventsResponse.event:type_name -> orrery.v1alpha1.Event
-	17, // 37: orrery.v1alpha1.ListNodesResponse.nodes:type_name -> orrery.v1alpha1.Node
-	18, // 38: orrery.v1alpha1.Node.ports:type_name -> orrery.v1alpha1.Port
-	19, // 39: orrery.v1alpha1.Node.processes:type_name -> orrery.v1alpha1.Process
-	43, // 40: orrery.v1alpha1.Port.delay:type_name -> google.protobuf.Duration
-	9,  // 41: orrery.v1alpha1.Port.counters:type_name -> orrery.v1alpha1.Counters
-	44, // 42: orrery.v1alpha1.Process.since:type_name -> google.protobuf.Timestamp
-	22, // 43: orrery.v1alpha1.ListLinksResponse.links:type_name -> orrery.v1alpha1.Link
-	43, // 44: orrery.v1alpha1.Link.start:type_name -> google.protobuf.Duration
-	43, // 45: orrery.v1alpha1.Link.end:type_name -> google.protobuf.Duration
-	43, // 46: orrery.v1alpha1.Link.delay:type_name -> google.protobuf.Duration
-	43, // 47: orrery.v1alpha1.ListContactsRequest.from:type_name -> google.protobuf.Duration
-	43, // 48: orrery.v1alpha1.ListContactsRequest.to:type_name -> google.protobuf.Duration
-	22, // 49: orrery.v1alpha1.ListContactsResponse.contacts:type_name -> orrery.v1alpha1.Link
-	27, // 50: orrery.v1alpha1.GetPathResponse.kernel:type_name -> orrery.v1alpha1.Path
-	27, // 51: orrery.v1alpha1.GetPathResponse.oracle:type_name -> orrery.v1alpha1.Path
-	43, // 52: orrery.v1alpha1.GetPathResponse.scenario_time:type_name -> google.protobuf.Duration
-	28, // 53: orrery.v1alpha1.Path.hops:type_name -> orrery.v1alpha1.Hop
-	43, // 54: orrery.v1alpha1.Path.delay:type_name -> google.protobuf.Duration
-	43, // 55: orrery.v1alpha1.Hop.delay:type_name -> google.protobuf.Duration
-	43, // 56: orrery.v1alpha1.PingRequest.interval:type_name -> google.protobuf.Duration
-	43, // 57: orrery.v1alpha1.PingResponse.measured_rtt:type_name -> google.protobuf.Duration
-	43, // 58: orrery.v1alpha1.PingResponse.geometric_rtt:type_name -> google.protobuf.Duration
-	2,  // 59: orrery.v1alpha1.ControlService.GetStatus:input_type -> orrery.v1alpha1.GetStatusRequest
-	4,  // 60: orrery.v1alpha1.ControlService.WatchStatus:input_type -> orrery.v1alpha1.WatchStatusRequest
-	13, // 61: orrery.v1alpha1.ControlService.WatchEvents:input_type -> orrery.v1alpha1.WatchEventsRequest
-	15, // 62: orrery.v1alpha1.ControlService.ListNodes:input_type -> orrery.v1alpha1.ListNodesRequest
-	20, // 63: orrery.v1alpha1.ControlService.ListLinks:input_type -> orrery.v1alpha1.ListLinksRequest
-	23, // 64: orrery.v1alpha1.ControlService.ListContacts:input_type -> orrery.v1alpha1.ListContactsRequest
-	25, // 65: orrery.v1alpha1.ControlService.GetPath:input_type -> orrery.v1alpha1.GetPathRequest
-	29, // 66: orrery.v1alpha1.ControlService.Ping:input_type -> orrery.v1alpha1.PingRequest
-	31, // 67: orrery.v1alpha1.ControlService.Exec:input_type -> orrery.v1alpha1.ExecRequest
-	33, // 68: orrery.v1alpha1.ControlService.Capture:input_type -> orrery.v1alpha1.CaptureRequest
-	35, // 69: orrery.v1alpha1.ControlService.Pause:input_type -> orrery.v1alpha1.PauseRequest
-	37, // 70: orrery.v1alpha1.ControlService.Resume:input_type -> orrery.v1alpha1.ResumeRequest
-	39, // 71: orrery.v1alpha1.ControlService.SetSpeed:input_type -> orrery.v1alpha1.SetSpeedRequest
-	41, // 72: orrery.v1alpha1.ControlService.Stop:input_type -> orrery.v1alpha1.StopRequest
-	3,  // 73: orrery.v1alpha1.ControlService.GetStatus:output_type -> orrery.v1alpha1.GetStatusResponse
-	5,  // 74: orrery.v1alpha1.ControlService.WatchStatus:output_type -> orrery.v1alpha1.WatchStatusResponse
-	14, // 75: orrery.v1alpha1.ControlService.WatchEvents:output_type -> orrery.v1alpha1.WatchEventsResponse
-	16, // 76: orrery.v1alpha1.ControlService.ListNodes:output_type -> orrery.v1alpha1.ListNodesResponse
-	21, // 77: orrery.v1alpha1.ControlService.ListLinks:output_type -> orrery.v1alpha1.ListLinksResponse
-	24, // 78: orrery.v1alpha1.ControlService.ListContacts:output_type -> orrery.v1alpha1.ListContactsResponse
-	26, // 79: orrery.v1alpha1.ControlService.GetPath:output_type -> orrery.v1alpha1.GetPathResponse
-	30, // 80: orrery.v1alpha1.ControlService.Ping:output_type -> orrery.v1alpha1.PingResponse
-	32, // 81: orrery.v1alpha1.ControlService.Exec:output_type -> orrery.v1alpha1.ExecResponse
-	34, // 82: orrery.v1alpha1.ControlService.Capture:output_type -> orrery.v1alpha1.CaptureResponse
-	36, // 83: orrery.v1alpha1.ControlService.Pause:output_type -> orrery.v1alpha1.PauseResponse
-	38, // 84: orrery.v1alpha1.ControlService.Resume:output_type -> orrery.v1alpha1.ResumeResponse
-	40, // 85: orrery.v1alpha1.ControlService.SetSpeed:output_type -> orrery.v1alpha1.SetSpeedResponse
-	42, // 86: orrery.v1alpha1.ControlService.Stop:output_type -> orrery.v1alpha1.StopResponse
-	73, // [73:87] is the sub-list for method output_type
-	59, // [59:73] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	7,   // 0: orrery.v1alpha1.GetStatusResponse.status:type_name -> orrery.v1alpha1.Status
+	70,  // 1: orrery.v1alpha1.WatchStatusRequest.interval:type_name -> google.protobuf.Duration
+	7,   // 2: orrery.v1alpha1.WatchStatusResponse.status:type_name -> orrery.v1alpha1.Status
+	0,   // 3: orrery.v1alpha1.Status.phase:type_name -> orrery.v1alpha1.Phase
+	71,  // 4: orrery.v1alpha1.Status.epoch:type_name -> google.protobuf.Timestamp
+	70,  // 5: orrery.v1alpha1.Status.scenario_time:type_name -> google.protobuf.Duration
+	70,  // 6: orrery.v1alpha1.Status.duration:type_name -> google.protobuf.Duration
+	70,  // 7: orrery.v1alpha1.Status.uptime:type_name -> google.protobuf.Duration
+	20,  // 8: orrery.v1alpha1.Status.failed_processes:type_name -> orrery.v1alpha1.Process
+	13,  // 9: orrery.v1alpha1.Status.last_event:type_name -> orrery.v1alpha1.Event
+	13,  // 10: orrery.v1alpha1.Status.next_event:type_name -> orrery.v1alpha1.Event
+	9,   // 11: orrery.v1alpha1.Status.pairs:type_name -> orrery.v1alpha1.Pair
+	70,  // 12: orrery.v1alpha1.Status.converged_after:type_name -> google.protobuf.Duration
+	10,  // 13: orrery.v1alpha1.Status.counters:type_name -> orrery.v1alpha1.Counters
+	11,  // 14: orrery.v1alpha1.Status.fidelity:type_name -> orrery.v1alpha1.Fidelity
+	70,  // 15: orrery.v1alpha1.Status.plan_ahead:type_name -> google.protobuf.Duration
+	8,   // 16: orrery.v1alpha1.Status.emulator:type_name -> orrery.v1alpha1.Emulator
+	62,  // 17: orrery.v1alpha1.Status.failures:type_name -> orrery.v1alpha1.Failure
+	70,  // 18: orrery.v1alpha1.Pair.measured_rtt:type_name -> google.protobuf.Duration
+	70,  // 19: orrery.v1alpha1.Pair.geometric_rtt:type_name -> google.protobuf.Duration
+	70,  // 20: orrery.v1alpha1.Pair.oracle_rtt:type_name -> google.protobuf.Duration
+	70,  // 21: orrery.v1alpha1.Pair.since:type_name -> google.protobuf.Duration
+	70,  // 22: orrery.v1alpha1.Fidelity.lateness_p50:type_name -> google.protobuf.Duration
+	70,  // 23: orrery.v1alpha1.Fidelity.lateness_p99:type_name -> google.protobuf.Duration
+	70,  // 24: orrery.v1alpha1.Fidelity.lateness_max:type_name -> google.protobuf.Duration
+	70,  // 25: orrery.v1alpha1.Fidelity.event_p50:type_name -> google.protobuf.Duration
+	70,  // 26: orrery.v1alpha1.Fidelity.event_p99:type_name -> google.protobuf.Duration
+	70,  // 27: orrery.v1alpha1.Fidelity.event_max:type_name -> google.protobuf.Duration
+	12,  // 28: orrery.v1alpha1.Fidelity.verdict:type_name -> orrery.v1alpha1.Verdict
+	12,  // 29: orrery.v1alpha1.Fidelity.worst:type_name -> orrery.v1alpha1.Verdict
+	70,  // 30: orrery.v1alpha1.Fidelity.time_faithful:type_name -> google.protobuf.Duration
+	70,  // 31: orrery.v1alpha1.Fidelity.time_degraded:type_name -> google.protobuf.Duration
+	70,  // 32: orrery.v1alpha1.Fidelity.time_overloaded:type_name -> google.protobuf.Duration
+	1,   // 33: orrery.v1alpha1.Verdict.level:type_name -> orrery.v1alpha1.Verdict.Level
+	71,  // 34: orrery.v1alpha1.Verdict.since:type_name -> google.protobuf.Timestamp
+	70,  // 35: orrery.v1alpha1.Event.at:type_name -> google.protobuf.Duration
+	71,  // 36: orrery.v1alpha1.Event.host_time:type_name -> google.protobuf.Timestamp
+	13,  // 37: orrery.v1alpha1.WatchEventsResponse.event:type_name -> orrery.v1alpha1.Event
+	18,  // 38: orrery.v1alpha1.ListNodesResponse.nodes:type_name -> orrery.v1alpha1.Node
+	19,  // 39: orrery.v1alpha1.Node.ports:type_name -> orrery.v1alpha1.Port
+	20,  // 40: orrery.v1alpha1.Node.processes:type_name -> orrery.v1alpha1.Process
+	70,  // 41: orrery.v1alpha1.Port.delay:type_name -> google.protobuf.Duration
+	10,  // 42: orrery.v1alpha1.Port.counters:type_name -> orrery.v1alpha1.Counters
+	71,  // 43: orrery.v1alpha1.Process.since:type_name -> google.protobuf.Timestamp
+	23,  // 44: orrery.v1alpha1.ListLinksResponse.links:type_name -> orrery.v1alpha1.Link
+	70,  // 45: orrery.v1alpha1.Link.start:type_name -> google.protobuf.Duration
+	70,  // 46: orrery.v1alpha1.Link.end:type_name -> google.protobuf.Duration
+	70,  // 47: orrery.v1alpha1.Link.delay:type_name -> google.protobuf.Duration
+	70,  // 48: orrery.v1alpha1.ListContactsRequest.from:type_name -> google.protobuf.Duration
+	70,  // 49: orrery.v1alpha1.ListContactsRequest.to:type_name -> google.protobuf.Duration
+	23,  // 50: orrery.v1alpha1.ListContactsResponse.contacts:type_name -> orrery.v1alpha1.Link
+	28,  // 51: orrery.v1alpha1.GetPathResponse.kernel:type_name -> orrery.v1alpha1.Path
+	28,  // 52: orrery.v1alpha1.GetPathResponse.oracle:type_name -> orrery.v1alpha1.Path
+	70,  // 53: orrery.v1alpha1.GetPathResponse.scenario_time:type_name -> google.protobuf.Duration
+	29,  // 54: orrery.v1alpha1.Path.hops:type_name -> orrery.v1alpha1.Hop
+	70,  // 55: orrery.v1alpha1.Path.delay:type_name -> google.protobuf.Duration
+	70,  // 56: orrery.v1alpha1.Hop.delay:type_name -> google.protobuf.Duration
+	70,  // 57: orrery.v1alpha1.PingRequest.interval:type_name -> google.protobuf.Duration
+	70,  // 58: orrery.v1alpha1.PingResponse.measured_rtt:type_name -> google.protobuf.Duration
+	70,  // 59: orrery.v1alpha1.PingResponse.geometric_rtt:type_name -> google.protobuf.Duration
+	18,  // 60: orrery.v1alpha1.GetNodeResponse.node:type_name -> orrery.v1alpha1.Node
+	46,  // 61: orrery.v1alpha1.GetNodeResponse.neighbours:type_name -> orrery.v1alpha1.Neighbour
+	47,  // 62: orrery.v1alpha1.GetNodeResponse.routes:type_name -> orrery.v1alpha1.Route
+	23,  // 63: orrery.v1alpha1.GetNodeResponse.links:type_name -> orrery.v1alpha1.Link
+	62,  // 64: orrery.v1alpha1.GetNodeResponse.failures:type_name -> orrery.v1alpha1.Failure
+	70,  // 65: orrery.v1alpha1.GetNodeResponse.scenario_time:type_name -> google.protobuf.Duration
+	23,  // 66: orrery.v1alpha1.GetLinkResponse.link:type_name -> orrery.v1alpha1.Link
+	52,  // 67: orrery.v1alpha1.GetLinkResponse.delay:type_name -> orrery.v1alpha1.Piece
+	52,  // 68: orrery.v1alpha1.GetLinkResponse.rate:type_name -> orrery.v1alpha1.Piece
+	52,  // 69: orrery.v1alpha1.GetLinkResponse.loss:type_name -> orrery.v1alpha1.Piece
+	70,  // 70: orrery.v1alpha1.GetLinkResponse.known_from:type_name -> google.protobuf.Duration
+	70,  // 71: orrery.v1alpha1.GetLinkResponse.known_to:type_name -> google.protobuf.Duration
+	10,  // 72: orrery.v1alpha1.GetLinkResponse.a_counters:type_name -> orrery.v1alpha1.Counters
+	10,  // 73: orrery.v1alpha1.GetLinkResponse.b_counters:type_name -> orrery.v1alpha1.Counters
+	62,  // 74: orrery.v1alpha1.GetLinkResponse.failures:type_name -> orrery.v1alpha1.Failure
+	70,  // 75: orrery.v1alpha1.GetLinkResponse.scenario_time:type_name -> google.protobuf.Duration
+	70,  // 76: orrery.v1alpha1.Piece.start:type_name -> google.protobuf.Duration
+	9,   // 77: orrery.v1alpha1.GetPairResponse.pair:type_name -> orrery.v1alpha1.Pair
+	28,  // 78: orrery.v1alpha1.GetPairResponse.kernel:type_name -> orrery.v1alpha1.Path
+	28,  // 79: orrery.v1alpha1.GetPairResponse.kernel_back:type_name -> orrery.v1alpha1.Path
+	28,  // 80: orrery.v1alpha1.GetPairResponse.oracle:type_name -> orrery.v1alpha1.Path
+	70,  // 81: orrery.v1alpha1.GetPairResponse.scenario_time:type_name -> google.protobuf.Duration
+	55,  // 82: orrery.v1alpha1.GetPairResponse.outages:type_name -> orrery.v1alpha1.Outage
+	70,  // 83: orrery.v1alpha1.Outage.from:type_name -> google.protobuf.Duration
+	70,  // 84: orrery.v1alpha1.Outage.to:type_name -> google.protobuf.Duration
+	70,  // 85: orrery.v1alpha1.ListEventsRequest.from:type_name -> google.protobuf.Duration
+	70,  // 86: orrery.v1alpha1.ListEventsRequest.to:type_name -> google.protobuf.Duration
+	13,  // 87: orrery.v1alpha1.ListEventsResponse.events:type_name -> orrery.v1alpha1.Event
+	70,  // 88: orrery.v1alpha1.WatchTrafficResponse.scenario_time:type_name -> google.protobuf.Duration
+	70,  // 89: orrery.v1alpha1.MeasureThroughputRequest.duration:type_name -> google.protobuf.Duration
+	69,  // 90: orrery.v1alpha1.MeasureThroughputResponse.intervals:type_name -> orrery.v1alpha1.MeasureThroughputResponse.Interval
+	70,  // 91: orrery.v1alpha1.MeasureThroughputResponse.jitter:type_name -> google.protobuf.Duration
+	2,   // 92: orrery.v1alpha1.Failure.kind:type_name -> orrery.v1alpha1.Failure.Kind
+	70,  // 93: orrery.v1alpha1.Failure.delay:type_name -> google.protobuf.Duration
+	70,  // 94: orrery.v1alpha1.Failure.since:type_name -> google.protobuf.Duration
+	62,  // 95: orrery.v1alpha1.InjectRequest.failure:type_name -> orrery.v1alpha1.Failure
+	62,  // 96: orrery.v1alpha1.InjectResponse.failure:type_name -> orrery.v1alpha1.Failure
+	62,  // 97: orrery.v1alpha1.UndoResponse.undone:type_name -> orrery.v1alpha1.Failure
+	62,  // 98: orrery.v1alpha1.ListFailuresResponse.failures:type_name -> orrery.v1alpha1.Failure
+	70,  // 99: orrery.v1alpha1.MeasureThroughputResponse.Interval.from:type_name -> google.protobuf.Duration
+	70,  // 100: orrery.v1alpha1.MeasureThroughputResponse.Interval.to:type_name -> google.protobuf.Duration
+	3,   // 101: orrery.v1alpha1.ControlService.GetStatus:input_type -> orrery.v1alpha1.GetStatusRequest
+	5,   // 102: orrery.v1alpha1.ControlService.WatchStatus:input_type -> orrery.v1alpha1.WatchStatusRequest
+	14,  // 103: orrery.v1alpha1.ControlService.WatchEvents:input_type -> orrery.v1alpha1.WatchEventsRequest
+	16,  // 104: orrery.v1alpha1.ControlService.ListNodes:input_type -> orrery.v1alpha1.ListNodesRequest
+	21,  // 105: orrery.v1alpha1.ControlService.ListLinks:input_type -> orrery.v1alpha1.ListLinksRequest
+	24,  // 106: orrery.v1alpha1.ControlService.ListContacts:input_type -> orrery.v1alpha1.ListContactsRequest
+	26,  // 107: orrery.v1alpha1.ControlService.GetPath:input_type -> orrery.v1alpha1.GetPathRequest
+	30,  // 108: orrery.v1alpha1.ControlService.Ping:input_type -> orrery.v1alpha1.PingRequest
+	32,  // 109: orrery.v1alpha1.ControlService.Exec:input_type -> orrery.v1alpha1.ExecRequest
+	34,  // 110: orrery.v1alpha1.ControlService.Capture:input_type -> orrery.v1alpha1.CaptureRequest
+	36,  // 111: orrery.v1alpha1.ControlService.Pause:input_type -> orrery.v1alpha1.PauseRequest
+	38,  // 112: orrery.v1alpha1.ControlService.Resume:input_type -> orrery.v1alpha1.ResumeRequest
+	40,  // 113: orrery.v1alpha1.ControlService.SetSpeed:input_type -> orrery.v1alpha1.SetSpeedRequest
+	42,  // 114: orrery.v1alpha1.ControlService.Stop:input_type -> orrery.v1alpha1.StopRequest
+	44,  // 115: orrery.v1alpha1.ControlService.GetNode:input_type -> orrery.v1alpha1.GetNodeRequest
+	48,  // 116: orrery.v1alpha1.ControlService.GetLog:input_type -> orrery.v1alpha1.GetLogRequest
+	50,  // 117: orrery.v1alpha1.ControlService.GetLink:input_type -> orrery.v1alpha1.GetLinkRequest
+	53,  // 118: orrery.v1alpha1.ControlService.GetPair:input_type -> orrery.v1alpha1.GetPairRequest
+	56,  // 119: orrery.v1alpha1.ControlService.ListEvents:input_type -> orrery.v1alpha1.ListEventsRequest
+	58,  // 120: orrery.v1alpha1.ControlService.WatchTraffic:input_type -> orrery.v1alpha1.WatchTrafficRequest
+	60,  // 121: orrery.v1alpha1.ControlService.MeasureThroughput:input_type -> orrery.v1alpha1.MeasureThroughputRequest
+	63,  // 122: orrery.v1alpha1.ControlService.Inject:input_type -> orrery.v1alpha1.InjectRequest
+	65,  // 123: orrery.v1alpha1.ControlService.Undo:input_type -> orrery.v1alpha1.UndoRequest
+	67,  // 124: orrery.v1alpha1.ControlService.ListFailures:input_type -> orrery.v1alpha1.ListFailuresRequest
+	4,   // 125: orrery.v1alpha1.ControlService.GetStatus:output_type -> orrery.v1alpha1.GetStatusResponse
+	6,   // 126: orrery.v1alpha1.ControlService.WatchStatus:output_type -> orrery.v1alpha1.WatchStatusResponse
+	15,  // 127: orrery.v1alpha1.ControlService.WatchEvents:output_type -> orrery.v1alpha1.WatchEventsResponse
+	17,  // 128: orrery.v1alpha1.ControlService.ListNodes:output_type -> orrery.v1alpha1.ListNodesResponse
+	22,  // 129: orrery.v1alpha1.ControlService.ListLinks:output_type -> orrery.v1alpha1.ListLinksResponse
+	25,  // 130: orrery.v1alpha1.ControlService.ListContacts:output_type -> orrery.v1alpha1.ListContactsResponse
+	27,  // 131: orrery.v1alpha1.ControlService.GetPath:output_type -> orrery.v1alpha1.GetPathResponse
+	31,  // 132: orrery.v1alpha1.ControlService.Ping:output_type -> orrery.v1alpha1.PingResponse
+	33,  // 133: orrery.v1alpha1.ControlService.Exec:output_type -> orrery.v1alpha1.ExecResponse
+	35,  // 134: orrery.v1alpha1.ControlService.Capture:output_type -> orrery.v1alpha1.CaptureResponse
+	37,  // 135: orrery.v1alpha1.ControlService.Pause:output_type -> orrery.v1alpha1.PauseResponse
+	39,  // 136: orrery.v1alpha1.ControlService.Resume:output_type -> orrery.v1alpha1.ResumeResponse
+	41,  // 137: orrery.v1alpha1.ControlService.SetSpeed:output_type -> orrery.v1alpha1.SetSpeedResponse
+	43,  // 138: orrery.v1alpha1.ControlService.Stop:output_type -> orrery.v1alpha1.StopResponse
+	45,  // 139: orrery.v1alpha1.ControlService.GetNode:output_type -> orrery.v1alpha1.GetNodeResponse
+	49,  // 140: orrery.v1alpha1.ControlService.GetLog:output_type -> orrery.v1alpha1.GetLogResponse
+	51,  // 141: orrery.v1alpha1.ControlService.GetLink:output_type -> orrery.v1alpha1.GetLinkResponse
+	54,  // 142: orrery.v1alpha1.ControlService.GetPair:output_type -> orrery.v1alpha1.GetPairResponse
+	57,  // 143: orrery.v1alpha1.ControlService.ListEvents:output_type -> orrery.v1alpha1.ListEventsResponse
+	59,  // 144: orrery.v1alpha1.ControlService.WatchTraffic:output_type -> orrery.v1alpha1.WatchTrafficResponse
+	61,  // 145: orrery.v1alpha1.ControlService.MeasureThroughput:output_type -> orrery.v1alpha1.MeasureThroughputResponse
+	64,  // 146: orrery.v1alpha1.ControlService.Inject:output_type -> orrery.v1alpha1.InjectResponse
+	66,  // 147: orrery.v1alpha1.ControlService.Undo:output_type -> orrery.v1alpha1.UndoResponse
+	68,  // 148: orrery.v1alpha1.ControlService.ListFailures:output_type -> orrery.v1alpha1.ListFailuresResponse
+	125, // [125:149] is the sub-list for method output_type
+	101, // [101:125] is the sub-list for method input_type
+	101, // [101:101] is the sub-list for extension type_name
+	101, // [101:101] is the sub-list for extension extendee
+	0,   // [0:101] is the sub-list for field type_name
 }
 
 func init() { file_orrery_v1alpha1_control_proto_init() }
@@ -3475,8 +5571,8 @@ func file_orrery_v1alpha1_control_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_orrery_v1alpha1_control_proto_rawDesc), len(file_orrery_v1alpha1_control_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   41,
+			NumEnums:      3,
+			NumMessages:   67,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

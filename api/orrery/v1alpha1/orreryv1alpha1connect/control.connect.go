@@ -70,6 +70,30 @@ const (
 	ControlServiceSetSpeedProcedure = "/orrery.v1alpha1.ControlService/SetSpeed"
 	// ControlServiceStopProcedure is the fully-qualified name of the ControlService's Stop RPC.
 	ControlServiceStopProcedure = "/orrery.v1alpha1.ControlService/Stop"
+	// ControlServiceGetNodeProcedure is the fully-qualified name of the ControlService's GetNode RPC.
+	ControlServiceGetNodeProcedure = "/orrery.v1alpha1.ControlService/GetNode"
+	// ControlServiceGetLogProcedure is the fully-qualified name of the ControlService's GetLog RPC.
+	ControlServiceGetLogProcedure = "/orrery.v1alpha1.ControlService/GetLog"
+	// ControlServiceGetLinkProcedure is the fully-qualified name of the ControlService's GetLink RPC.
+	ControlServiceGetLinkProcedure = "/orrery.v1alpha1.ControlService/GetLink"
+	// ControlServiceGetPairProcedure is the fully-qualified name of the ControlService's GetPair RPC.
+	ControlServiceGetPairProcedure = "/orrery.v1alpha1.ControlService/GetPair"
+	// ControlServiceListEventsProcedure is the fully-qualified name of the ControlService's ListEvents
+	// RPC.
+	ControlServiceListEventsProcedure = "/orrery.v1alpha1.ControlService/ListEvents"
+	// ControlServiceWatchTrafficProcedure is the fully-qualified name of the ControlService's
+	// WatchTraffic RPC.
+	ControlServiceWatchTrafficProcedure = "/orrery.v1alpha1.ControlService/WatchTraffic"
+	// ControlServiceMeasureThroughputProcedure is the fully-qualified name of the ControlService's
+	// MeasureThroughput RPC.
+	ControlServiceMeasureThroughputProcedure = "/orrery.v1alpha1.ControlService/MeasureThroughput"
+	// ControlServiceInjectProcedure is the fully-qualified name of the ControlService's Inject RPC.
+	ControlServiceInjectProcedure = "/orrery.v1alpha1.ControlService/Inject"
+	// ControlServiceUndoProcedure is the fully-qualified name of the ControlService's Undo RPC.
+	ControlServiceUndoProcedure = "/orrery.v1alpha1.ControlService/Undo"
+	// ControlServiceListFailuresProcedure is the fully-qualified name of the ControlService's
+	// ListFailures RPC.
+	ControlServiceListFailuresProcedure = "/orrery.v1alpha1.ControlService/ListFailures"
 )
 
 // ControlServiceClient is a client for the orrery.v1alpha1.ControlService service.
@@ -103,6 +127,28 @@ type ControlServiceClient interface {
 	SetSpeed(context.Context, *connect.Request[v1alpha1.SetSpeedRequest]) (*connect.Response[v1alpha1.SetSpeedResponse], error)
 	// Stop ends the run; the answer comes when nothing of it is left in the kernel.
 	Stop(context.Context, *connect.Request[v1alpha1.StopRequest]) (*connect.Response[v1alpha1.StopResponse], error)
+	// GetNode shows one node closely: what its daemons and its kernel say now.
+	GetNode(context.Context, *connect.Request[v1alpha1.GetNodeRequest]) (*connect.Response[v1alpha1.GetNodeResponse], error)
+	// GetLog gives the end of a process's log.
+	GetLog(context.Context, *connect.Request[v1alpha1.GetLogRequest]) (*connect.Response[v1alpha1.GetLogResponse], error)
+	// GetLink shows a port, the contact that it has, and its traffic.
+	GetLink(context.Context, *connect.Request[v1alpha1.GetLinkRequest]) (*connect.Response[v1alpha1.GetLinkResponse], error)
+	// GetPair shows two stations: paths now, and what was measured so far.
+	GetPair(context.Context, *connect.Request[v1alpha1.GetPairRequest]) (*connect.Response[v1alpha1.GetPairResponse], error)
+	// ListEvents lists recorded events of the past and planned ones of the future.
+	ListEvents(context.Context, *connect.Request[v1alpha1.ListEventsRequest]) (*connect.Response[v1alpha1.ListEventsResponse], error)
+	// WatchTraffic sends, once a second, how much each port carries. A client that
+	// reads slowly misses some of them.
+	WatchTraffic(context.Context, *connect.Request[v1alpha1.WatchTrafficRequest]) (*connect.ServerStreamForClient[v1alpha1.WatchTrafficResponse], error)
+	// MeasureThroughput runs iperf3 between two nodes. The report comes at the end.
+	MeasureThroughput(context.Context, *connect.Request[v1alpha1.MeasureThroughputRequest]) (*connect.Response[v1alpha1.MeasureThroughputResponse], error)
+	// Inject makes a failure, and keeps it until it is undone. To inject the same
+	// kind into the same target again replaces it, and else does nothing twice.
+	Inject(context.Context, *connect.Request[v1alpha1.InjectRequest]) (*connect.Response[v1alpha1.InjectResponse], error)
+	// Undo takes failures back. Undoing what is not there does nothing.
+	Undo(context.Context, *connect.Request[v1alpha1.UndoRequest]) (*connect.Response[v1alpha1.UndoResponse], error)
+	// ListFailures lists the failures that are injected now.
+	ListFailures(context.Context, *connect.Request[v1alpha1.ListFailuresRequest]) (*connect.Response[v1alpha1.ListFailuresResponse], error)
 }
 
 // NewControlServiceClient constructs a client for the orrery.v1alpha1.ControlService service. By
@@ -205,25 +251,101 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(controlServiceMethods.ByName("Stop")),
 			connect.WithClientOptions(opts...),
 		),
+		getNode: connect.NewClient[v1alpha1.GetNodeRequest, v1alpha1.GetNodeResponse](
+			httpClient,
+			baseURL+ControlServiceGetNodeProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("GetNode")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getLog: connect.NewClient[v1alpha1.GetLogRequest, v1alpha1.GetLogResponse](
+			httpClient,
+			baseURL+ControlServiceGetLogProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("GetLog")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getLink: connect.NewClient[v1alpha1.GetLinkRequest, v1alpha1.GetLinkResponse](
+			httpClient,
+			baseURL+ControlServiceGetLinkProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("GetLink")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getPair: connect.NewClient[v1alpha1.GetPairRequest, v1alpha1.GetPairResponse](
+			httpClient,
+			baseURL+ControlServiceGetPairProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("GetPair")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listEvents: connect.NewClient[v1alpha1.ListEventsRequest, v1alpha1.ListEventsResponse](
+			httpClient,
+			baseURL+ControlServiceListEventsProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("ListEvents")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		watchTraffic: connect.NewClient[v1alpha1.WatchTrafficRequest, v1alpha1.WatchTrafficResponse](
+			httpClient,
+			baseURL+ControlServiceWatchTrafficProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("WatchTraffic")),
+			connect.WithClientOptions(opts...),
+		),
+		measureThroughput: connect.NewClient[v1alpha1.MeasureThroughputRequest, v1alpha1.MeasureThroughputResponse](
+			httpClient,
+			baseURL+ControlServiceMeasureThroughputProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("MeasureThroughput")),
+			connect.WithClientOptions(opts...),
+		),
+		inject: connect.NewClient[v1alpha1.InjectRequest, v1alpha1.InjectResponse](
+			httpClient,
+			baseURL+ControlServiceInjectProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("Inject")),
+			connect.WithClientOptions(opts...),
+		),
+		undo: connect.NewClient[v1alpha1.UndoRequest, v1alpha1.UndoResponse](
+			httpClient,
+			baseURL+ControlServiceUndoProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("Undo")),
+			connect.WithClientOptions(opts...),
+		),
+		listFailures: connect.NewClient[v1alpha1.ListFailuresRequest, v1alpha1.ListFailuresResponse](
+			httpClient,
+			baseURL+ControlServiceListFailuresProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("ListFailures")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // controlServiceClient implements ControlServiceClient.
 type controlServiceClient struct {
-	getStatus    *connect.Client[v1alpha1.GetStatusRequest, v1alpha1.GetStatusResponse]
-	watchStatus  *connect.Client[v1alpha1.WatchStatusRequest, v1alpha1.WatchStatusResponse]
-	watchEvents  *connect.Client[v1alpha1.WatchEventsRequest, v1alpha1.WatchEventsResponse]
-	listNodes    *connect.Client[v1alpha1.ListNodesRequest, v1alpha1.ListNodesResponse]
-	listLinks    *connect.Client[v1alpha1.ListLinksRequest, v1alpha1.ListLinksResponse]
-	listContacts *connect.Client[v1alpha1.ListContactsRequest, v1alpha1.ListContactsResponse]
-	getPath      *connect.Client[v1alpha1.GetPathRequest, v1alpha1.GetPathResponse]
-	ping         *connect.Client[v1alpha1.PingRequest, v1alpha1.PingResponse]
-	exec         *connect.Client[v1alpha1.ExecRequest, v1alpha1.ExecResponse]
-	capture      *connect.Client[v1alpha1.CaptureRequest, v1alpha1.CaptureResponse]
-	pause        *connect.Client[v1alpha1.PauseRequest, v1alpha1.PauseResponse]
-	resume       *connect.Client[v1alpha1.ResumeRequest, v1alpha1.ResumeResponse]
-	setSpeed     *connect.Client[v1alpha1.SetSpeedRequest, v1alpha1.SetSpeedResponse]
-	stop         *connect.Client[v1alpha1.StopRequest, v1alpha1.StopResponse]
+	getStatus         *connect.Client[v1alpha1.GetStatusRequest, v1alpha1.GetStatusResponse]
+	watchStatus       *connect.Client[v1alpha1.WatchStatusRequest, v1alpha1.WatchStatusResponse]
+	watchEvents       *connect.Client[v1alpha1.WatchEventsRequest, v1alpha1.WatchEventsResponse]
+	listNodes         *connect.Client[v1alpha1.ListNodesRequest, v1alpha1.ListNodesResponse]
+	listLinks         *connect.Client[v1alpha1.ListLinksRequest, v1alpha1.ListLinksResponse]
+	listContacts      *connect.Client[v1alpha1.ListContactsRequest, v1alpha1.ListContactsResponse]
+	getPath           *connect.Client[v1alpha1.GetPathRequest, v1alpha1.GetPathResponse]
+	ping              *connect.Client[v1alpha1.PingRequest, v1alpha1.PingResponse]
+	exec              *connect.Client[v1alpha1.ExecRequest, v1alpha1.ExecResponse]
+	capture           *connect.Client[v1alpha1.CaptureRequest, v1alpha1.CaptureResponse]
+	pause             *connect.Client[v1alpha1.PauseRequest, v1alpha1.PauseResponse]
+	resume            *connect.Client[v1alpha1.ResumeRequest, v1alpha1.ResumeResponse]
+	setSpeed          *connect.Client[v1alpha1.SetSpeedRequest, v1alpha1.SetSpeedResponse]
+	stop              *connect.Client[v1alpha1.StopRequest, v1alpha1.StopResponse]
+	getNode           *connect.Client[v1alpha1.GetNodeRequest, v1alpha1.GetNodeResponse]
+	getLog            *connect.Client[v1alpha1.GetLogRequest, v1alpha1.GetLogResponse]
+	getLink           *connect.Client[v1alpha1.GetLinkRequest, v1alpha1.GetLinkResponse]
+	getPair           *connect.Client[v1alpha1.GetPairRequest, v1alpha1.GetPairResponse]
+	listEvents        *connect.Client[v1alpha1.ListEventsRequest, v1alpha1.ListEventsResponse]
+	watchTraffic      *connect.Client[v1alpha1.WatchTrafficRequest, v1alpha1.WatchTrafficResponse]
+	measureThroughput *connect.Client[v1alpha1.MeasureThroughputRequest, v1alpha1.MeasureThroughputResponse]
+	inject            *connect.Client[v1alpha1.InjectRequest, v1alpha1.InjectResponse]
+	undo              *connect.Client[v1alpha1.UndoRequest, v1alpha1.UndoResponse]
+	listFailures      *connect.Client[v1alpha1.ListFailuresRequest, v1alpha1.ListFailuresResponse]
 }
 
 // GetStatus calls orrery.v1alpha1.ControlService.GetStatus.
@@ -296,6 +418,56 @@ func (c *controlServiceClient) Stop(ctx context.Context, req *connect.Request[v1
 	return c.stop.CallUnary(ctx, req)
 }
 
+// GetNode calls orrery.v1alpha1.ControlService.GetNode.
+func (c *controlServiceClient) GetNode(ctx context.Context, req *connect.Request[v1alpha1.GetNodeRequest]) (*connect.Response[v1alpha1.GetNodeResponse], error) {
+	return c.getNode.CallUnary(ctx, req)
+}
+
+// GetLog calls orrery.v1alpha1.ControlService.GetLog.
+func (c *controlServiceClient) GetLog(ctx context.Context, req *connect.Request[v1alpha1.GetLogRequest]) (*connect.Response[v1alpha1.GetLogResponse], error) {
+	return c.getLog.CallUnary(ctx, req)
+}
+
+// GetLink calls orrery.v1alpha1.ControlService.GetLink.
+func (c *controlServiceClient) GetLink(ctx context.Context, req *connect.Request[v1alpha1.GetLinkRequest]) (*connect.Response[v1alpha1.GetLinkResponse], error) {
+	return c.getLink.CallUnary(ctx, req)
+}
+
+// GetPair calls orrery.v1alpha1.ControlService.GetPair.
+func (c *controlServiceClient) GetPair(ctx context.Context, req *connect.Request[v1alpha1.GetPairRequest]) (*connect.Response[v1alpha1.GetPairResponse], error) {
+	return c.getPair.CallUnary(ctx, req)
+}
+
+// ListEvents calls orrery.v1alpha1.ControlService.ListEvents.
+func (c *controlServiceClient) ListEvents(ctx context.Context, req *connect.Request[v1alpha1.ListEventsRequest]) (*connect.Response[v1alpha1.ListEventsResponse], error) {
+	return c.listEvents.CallUnary(ctx, req)
+}
+
+// WatchTraffic calls orrery.v1alpha1.ControlService.WatchTraffic.
+func (c *controlServiceClient) WatchTraffic(ctx context.Context, req *connect.Request[v1alpha1.WatchTrafficRequest]) (*connect.ServerStreamForClient[v1alpha1.WatchTrafficResponse], error) {
+	return c.watchTraffic.CallServerStream(ctx, req)
+}
+
+// MeasureThroughput calls orrery.v1alpha1.ControlService.MeasureThroughput.
+func (c *controlServiceClient) MeasureThroughput(ctx context.Context, req *connect.Request[v1alpha1.MeasureThroughputRequest]) (*connect.Response[v1alpha1.MeasureThroughputResponse], error) {
+	return c.measureThroughput.CallUnary(ctx, req)
+}
+
+// Inject calls orrery.v1alpha1.ControlService.Inject.
+func (c *controlServiceClient) Inject(ctx context.Context, req *connect.Request[v1alpha1.InjectRequest]) (*connect.Response[v1alpha1.InjectResponse], error) {
+	return c.inject.CallUnary(ctx, req)
+}
+
+// Undo calls orrery.v1alpha1.ControlService.Undo.
+func (c *controlServiceClient) Undo(ctx context.Context, req *connect.Request[v1alpha1.UndoRequest]) (*connect.Response[v1alpha1.UndoResponse], error) {
+	return c.undo.CallUnary(ctx, req)
+}
+
+// ListFailures calls orrery.v1alpha1.ControlService.ListFailures.
+func (c *controlServiceClient) ListFailures(ctx context.Context, req *connect.Request[v1alpha1.ListFailuresRequest]) (*connect.Response[v1alpha1.ListFailuresResponse], error) {
+	return c.listFailures.CallUnary(ctx, req)
+}
+
 // ControlServiceHandler is an implementation of the orrery.v1alpha1.ControlService service.
 type ControlServiceHandler interface {
 	// GetStatus says how the run is at this moment.
@@ -327,6 +499,28 @@ type ControlServiceHandler interface {
 	SetSpeed(context.Context, *connect.Request[v1alpha1.SetSpeedRequest]) (*connect.Response[v1alpha1.SetSpeedResponse], error)
 	// Stop ends the run; the answer comes when nothing of it is left in the kernel.
 	Stop(context.Context, *connect.Request[v1alpha1.StopRequest]) (*connect.Response[v1alpha1.StopResponse], error)
+	// GetNode shows one node closely: what its daemons and its kernel say now.
+	GetNode(context.Context, *connect.Request[v1alpha1.GetNodeRequest]) (*connect.Response[v1alpha1.GetNodeResponse], error)
+	// GetLog gives the end of a process's log.
+	GetLog(context.Context, *connect.Request[v1alpha1.GetLogRequest]) (*connect.Response[v1alpha1.GetLogResponse], error)
+	// GetLink shows a port, the contact that it has, and its traffic.
+	GetLink(context.Context, *connect.Request[v1alpha1.GetLinkRequest]) (*connect.Response[v1alpha1.GetLinkResponse], error)
+	// GetPair shows two stations: paths now, and what was measured so far.
+	GetPair(context.Context, *connect.Request[v1alpha1.GetPairRequest]) (*connect.Response[v1alpha1.GetPairResponse], error)
+	// ListEvents lists recorded events of the past and planned ones of the future.
+	ListEvents(context.Context, *connect.Request[v1alpha1.ListEventsRequest]) (*connect.Response[v1alpha1.ListEventsResponse], error)
+	// WatchTraffic sends, once a second, how much each port carries. A client that
+	// reads slowly misses some of them.
+	WatchTraffic(context.Context, *connect.Request[v1alpha1.WatchTrafficRequest], *connect.ServerStream[v1alpha1.WatchTrafficResponse]) error
+	// MeasureThroughput runs iperf3 between two nodes. The report comes at the end.
+	MeasureThroughput(context.Context, *connect.Request[v1alpha1.MeasureThroughputRequest]) (*connect.Response[v1alpha1.MeasureThroughputResponse], error)
+	// Inject makes a failure, and keeps it until it is undone. To inject the same
+	// kind into the same target again replaces it, and else does nothing twice.
+	Inject(context.Context, *connect.Request[v1alpha1.InjectRequest]) (*connect.Response[v1alpha1.InjectResponse], error)
+	// Undo takes failures back. Undoing what is not there does nothing.
+	Undo(context.Context, *connect.Request[v1alpha1.UndoRequest]) (*connect.Response[v1alpha1.UndoResponse], error)
+	// ListFailures lists the failures that are injected now.
+	ListFailures(context.Context, *connect.Request[v1alpha1.ListFailuresRequest]) (*connect.Response[v1alpha1.ListFailuresResponse], error)
 }
 
 // NewControlServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -425,6 +619,72 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		connect.WithSchema(controlServiceMethods.ByName("Stop")),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlServiceGetNodeHandler := connect.NewUnaryHandler(
+		ControlServiceGetNodeProcedure,
+		svc.GetNode,
+		connect.WithSchema(controlServiceMethods.ByName("GetNode")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceGetLogHandler := connect.NewUnaryHandler(
+		ControlServiceGetLogProcedure,
+		svc.GetLog,
+		connect.WithSchema(controlServiceMethods.ByName("GetLog")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceGetLinkHandler := connect.NewUnaryHandler(
+		ControlServiceGetLinkProcedure,
+		svc.GetLink,
+		connect.WithSchema(controlServiceMethods.ByName("GetLink")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceGetPairHandler := connect.NewUnaryHandler(
+		ControlServiceGetPairProcedure,
+		svc.GetPair,
+		connect.WithSchema(controlServiceMethods.ByName("GetPair")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceListEventsHandler := connect.NewUnaryHandler(
+		ControlServiceListEventsProcedure,
+		svc.ListEvents,
+		connect.WithSchema(controlServiceMethods.ByName("ListEvents")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceWatchTrafficHandler := connect.NewServerStreamHandler(
+		ControlServiceWatchTrafficProcedure,
+		svc.WatchTraffic,
+		connect.WithSchema(controlServiceMethods.ByName("WatchTraffic")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceMeasureThroughputHandler := connect.NewUnaryHandler(
+		ControlServiceMeasureThroughputProcedure,
+		svc.MeasureThroughput,
+		connect.WithSchema(controlServiceMethods.ByName("MeasureThroughput")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceInjectHandler := connect.NewUnaryHandler(
+		ControlServiceInjectProcedure,
+		svc.Inject,
+		connect.WithSchema(controlServiceMethods.ByName("Inject")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceUndoHandler := connect.NewUnaryHandler(
+		ControlServiceUndoProcedure,
+		svc.Undo,
+		connect.WithSchema(controlServiceMethods.ByName("Undo")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceListFailuresHandler := connect.NewUnaryHandler(
+		ControlServiceListFailuresProcedure,
+		svc.ListFailures,
+		connect.WithSchema(controlServiceMethods.ByName("ListFailures")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/orrery.v1alpha1.ControlService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ControlServiceGetStatusProcedure:
@@ -455,6 +715,26 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 			controlServiceSetSpeedHandler.ServeHTTP(w, r)
 		case ControlServiceStopProcedure:
 			controlServiceStopHandler.ServeHTTP(w, r)
+		case ControlServiceGetNodeProcedure:
+			controlServiceGetNodeHandler.ServeHTTP(w, r)
+		case ControlServiceGetLogProcedure:
+			controlServiceGetLogHandler.ServeHTTP(w, r)
+		case ControlServiceGetLinkProcedure:
+			controlServiceGetLinkHandler.ServeHTTP(w, r)
+		case ControlServiceGetPairProcedure:
+			controlServiceGetPairHandler.ServeHTTP(w, r)
+		case ControlServiceListEventsProcedure:
+			controlServiceListEventsHandler.ServeHTTP(w, r)
+		case ControlServiceWatchTrafficProcedure:
+			controlServiceWatchTrafficHandler.ServeHTTP(w, r)
+		case ControlServiceMeasureThroughputProcedure:
+			controlServiceMeasureThroughputHandler.ServeHTTP(w, r)
+		case ControlServiceInjectProcedure:
+			controlServiceInjectHandler.ServeHTTP(w, r)
+		case ControlServiceUndoProcedure:
+			controlServiceUndoHandler.ServeHTTP(w, r)
+		case ControlServiceListFailuresProcedure:
+			controlServiceListFailuresHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -518,4 +798,44 @@ func (UnimplementedControlServiceHandler) SetSpeed(context.Context, *connect.Req
 
 func (UnimplementedControlServiceHandler) Stop(context.Context, *connect.Request[v1alpha1.StopRequest]) (*connect.Response[v1alpha1.StopResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.Stop is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) GetNode(context.Context, *connect.Request[v1alpha1.GetNodeRequest]) (*connect.Response[v1alpha1.GetNodeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.GetNode is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) GetLog(context.Context, *connect.Request[v1alpha1.GetLogRequest]) (*connect.Response[v1alpha1.GetLogResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.GetLog is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) GetLink(context.Context, *connect.Request[v1alpha1.GetLinkRequest]) (*connect.Response[v1alpha1.GetLinkResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.GetLink is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) GetPair(context.Context, *connect.Request[v1alpha1.GetPairRequest]) (*connect.Response[v1alpha1.GetPairResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.GetPair is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) ListEvents(context.Context, *connect.Request[v1alpha1.ListEventsRequest]) (*connect.Response[v1alpha1.ListEventsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.ListEvents is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) WatchTraffic(context.Context, *connect.Request[v1alpha1.WatchTrafficRequest], *connect.ServerStream[v1alpha1.WatchTrafficResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.WatchTraffic is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) MeasureThroughput(context.Context, *connect.Request[v1alpha1.MeasureThroughputRequest]) (*connect.Response[v1alpha1.MeasureThroughputResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.MeasureThroughput is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) Inject(context.Context, *connect.Request[v1alpha1.InjectRequest]) (*connect.Response[v1alpha1.InjectResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.Inject is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) Undo(context.Context, *connect.Request[v1alpha1.UndoRequest]) (*connect.Response[v1alpha1.UndoResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.Undo is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) ListFailures(context.Context, *connect.Request[v1alpha1.ListFailuresRequest]) (*connect.Response[v1alpha1.ListFailuresResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.ListFailures is not implemented"))
 }
