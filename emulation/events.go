@@ -40,6 +40,9 @@ const (
 	Resumed       EventKind = "resumed"
 	SpeedChanged  EventKind = "speed"
 	Note          EventKind = "note"
+	// Injected and Undone: somebody has made a failure, or taken it back.
+	Injected EventKind = "injected"
+	Undone   EventKind = "undone"
 	// FidelityChanged: the emulation is trusted more or less than before.
 	FidelityChanged EventKind = "fidelity"
 )

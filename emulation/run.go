@@ -27,6 +27,7 @@ type Nodes interface {
 	node.Lookuper
 	node.DropCounter
 	node.Silencer
+	node.Killer
 }
 
 // Config of a run.
@@ -76,6 +77,7 @@ type Run struct {
 	metrics  *metrics
 	events   *eventLog
 	examiner *examiner
+	failures failures
 	software []software
 	part     *part // nil if the run carries all nodes
 
