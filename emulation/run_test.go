@@ -189,7 +189,7 @@ func TestPathProblemsAreNamed(t *testing.T) {
 	}
 	set := func(name string, via netip.Addr, port string) {
 		t.Helper()
-		err := nodes.SetRoutes(ctx, name, oracleProtocol, []node.Route{{Prefix: r.addresses.Loopback(rome.Index), Via: via, Port: port, Protocol: oracleProtocol}})
+		err := nodes.SetRoutes(ctx, name, OracleProtocol, []node.Route{{Prefix: r.addresses.Loopback(rome.Index), Via: via, Port: port, Protocol: OracleProtocol}})
 		if err != nil {
 			t.Fatal(err)
 		}

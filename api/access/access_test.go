@@ -47,6 +47,7 @@ func TestGuard(t *testing.T) {
 		"by a subprotocol":          {path: "/do", protocol: "orrery.terminal.v1, token." + g.Tokens.Owner, want: 200, role: Owner},
 		"a stranger's name":         {path: "/", host: "evil.example:8600", want: 421},
 		"a stranger with the token": {path: "/do", host: "evil.example", authorization: "Bearer " + g.Tokens.Owner, want: 421},
+		"no port":                   {path: "/", host: "127.0.0.1:x;y", want: 421},
 		"no name":                   {path: "/", host: "-", want: 421},
 		"an allowed name":           {path: "/", host: "Orrery.Example.:8600", want: 200},
 		"localhost":                 {path: "/", host: "localhost:1", want: 200},
