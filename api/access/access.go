@@ -68,19 +68,21 @@ const (
 
 // Keep writes the tokens to files in dir that only their owner may read.
 func (t Tokens) Keep(dir string) error {
-	for name, text := range map[string]string{ownerFile: t.Owner, viewerFile: t.Viewer} {
-		path := filepath.Join(dir, name)
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("token: %w", err)
-		}
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return fmt.Errorf("token: %w", err)
-		}
-		_, err = f.WriteString(text + "\n")
-		if err = errors.Join(err, f.Close()); err != nil {
-			return fmt.Errorf("token: %w", err)
-		}
+	return errors.Join(Keep(filepath.Join(dir, ownerFile), t.Owner), Keep(filepath.Join(dir, viewerFile), t.Viewer))
+}
+
+// Keep writes a line to a file that only its owner may read, and that nobody has open.
+func Keep(path, text string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("token: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("token: %w", err)
+	}
+	_, err = f.WriteString(text + "\n")
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("token: %w", err)
 	}
 	return nil
 }
