@@ -169,6 +169,7 @@ var viewing = map[string]bool{
 	orreryv1alpha1connect.ControlServiceListContactsProcedure: true,
 	orreryv1alpha1connect.ControlServiceGetPathProcedure:      true,
 	orreryv1alpha1connect.ControlServiceGetNodeProcedure:      true,
+	orreryv1alpha1connect.ControlServiceGetLogProcedure:       true,
 	orreryv1alpha1connect.ControlServiceGetLinkProcedure:      true,
 	orreryv1alpha1connect.ControlServiceGetPairProcedure:      true,
 	orreryv1alpha1connect.ControlServiceListEventsProcedure:   true,
