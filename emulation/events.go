@@ -40,6 +40,10 @@ const (
 	Resumed       EventKind = "resumed"
 	SpeedChanged  EventKind = "speed"
 	Note          EventKind = "note"
+	// MetricRaised: port A leads to B over a link that will end soon, and its daemon
+	// makes it the last choice. MetricRestored: A has its usual metric for its next link.
+	MetricRaised   EventKind = "metric-raised"
+	MetricRestored EventKind = "metric-restored"
 	// FidelityChanged: the emulation is trusted more or less than before.
 	FidelityChanged EventKind = "fidelity"
 )
