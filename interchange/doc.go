@@ -10,7 +10,7 @@
 //
 //	ContactPlan   one row of CSV for each contact
 //	NetSatBench   sat-config.json and one epoch file for each step in which something changes
-//	Schedules     the topology with its schedules, after draft-ietf-tvr-schedule-yang
+//	Schedules     the network with schedules of its ports, after draft-ietf-tvr-schedule-yang
 //	CZML          positions and links for Cesium
 //
 // The same plan and span give the same bytes on every machine.
@@ -24,7 +24,7 @@
 // # Caveats
 //
 // Contacts that are open at the end of a span have no known end; formats without a
-// word for that have them end there. Schedules holds 16 bytes for each contact until it
-// has walked through the span, since its format lists them by link. docs/interchange.md
+// word for that have them end there. Schedules holds 80 bytes for each contact until it
+// has walked through the span, since its format lists them by port. docs/interchange.md
 // says what each format cannot express.
 package interchange

@@ -20,7 +20,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"orrery.dev/orrery/address"
 	"orrery.dev/orrery/curve"
 	"orrery.dev/orrery/orbit"
 	"orrery.dev/orrery/plan"
@@ -208,45 +207,70 @@ func TestSchedulesAreThePlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	var doc struct {
-		Topology struct {
-			Nodes []tvrNode `json:"nodes"`
-			Links []tvrLink `json:"links"`
-		} `json:"ietf-tvr-topology:topology-schedule"`
+		Networks struct {
+			Network []struct {
+				ID    string                    `json:"network-id"`
+				Types map[string]map[string]any `json:"network-types"`
+				Node  []tvrNode                 `json:"node"`
+			} `json:"network"`
+		} `json:"ietf-network:networks"`
 	}
 	d := json.NewDecoder(&b)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&doc); err != nil {
 		t.Fatal(err)
 	}
-	if len(doc.Topology.Nodes) != len(p.Nodes) {
-		t.Errorf("%d nodes", len(doc.Topology.Nodes))
+	if len(doc.Networks.Network) != 1 {
+		t.Fatalf("%d networks", len(doc.Networks.Network))
 	}
-	want := contactsOf(t, p, span)
-	if len(doc.Topology.Links) != 2*len(want) {
-		t.Fatalf("%d links for %d pairs of ports", len(doc.Topology.Links), len(want))
+	network := doc.Networks.Network[0]
+	if _, ok := network.Types["ietf-tvr-topology:tvr-topology"]; !ok || network.ID != "sky" || len(network.Node) != len(p.Nodes) {
+		t.Fatalf("network %s of types %v has %d nodes", network.ID, network.Types, len(network.Node))
 	}
-	ids, keys := make(map[uint32]bool), make(map[string]bool)
-	for _, l := range doc.Topology.Links {
-		if keys[l.Node+l.ID] {
-			t.Errorf("two links have the key %s %s", l.Node, l.ID)
-		}
-		keys[l.Node+l.ID] = true
-		from, to, _ := strings.Cut(l.ID, ">")
-		a, z := portOf(t, p, from), portOf(t, p, to)
-		if l.Node != address.RouterID(p.Port(a).Node).String() {
-			t.Errorf("link %s has the source %s", l.ID, l.Node)
-		}
-		contacts := slices.Concat(want[pair{a, z}], want[pair{z, a}])
-		slices.SortFunc(contacts, func(x, y plan.Contact) int { return int(x.Start - y.Start) })
-		if len(l.Available.Schedules) != len(contacts) || l.Available.Default {
-			t.Fatalf("link %s has %d periods for %d contacts", l.ID, len(l.Available.Schedules), len(contacts))
-		}
-		for i, s := range l.Available.Schedules {
-			if s.Start != instant(p, contacts[i].Start) || s.End != instant(p, contacts[i].End) || !s.Value.Available || ids[s.ID] {
-				t.Errorf("link %s: period %+v of contact from %v to %v", l.ID, s, contacts[i].Start, contacts[i].End)
+	joined := make(map[plan.PortID][]plan.Contact)
+	for k, list := range contactsOf(t, p, span) {
+		joined[k.a], joined[k.b] = append(joined[k.a], list...), append(joined[k.b], list...)
+	}
+	periods := 0
+	for _, n := range network.Node {
+		for _, point := range n.Points {
+			id := portOf(t, p, n.ID+":"+point.ID)
+			contacts := joined[id]
+			slices.SortFunc(contacts, func(x, y plan.Contact) int { return int(x.Start - y.Start) })
+			if len(point.Available.Schedule) != len(contacts) || point.Available.Default || !n.Available.Default {
+				t.Fatalf("%s:%s has %d periods for %d contacts", n.ID, point.ID, len(point.Available.Schedule), len(contacts))
 			}
-			ids[s.ID] = true
+			for i, s := range point.Available.Schedule {
+				c := contacts[i]
+				far := c.A
+				if far == id {
+					far = c.B
+				}
+				if s.ID != uint32(i)+1 || s.Start != instant(p, c.Start) || s.End != instant(p, c.End) || !s.Attributes.Available {
+					t.Errorf("%s:%s: period %+v of contact from %v to %v", n.ID, point.ID, s, c.Start, c.End)
+				}
+				if !slices.Equal(s.Attributes.Destinations, []string{p.NodeOf(far).Name}) || !s.Attributes.Strict {
+					t.Errorf("%s:%s leads to %v, not to %s", n.ID, point.ID, s.Attributes.Destinations, p.NodeOf(far).Name)
+				}
+				delay, err := strconv.ParseUint(s.Attributes.Delay, 10, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for k := range 11 {
+					at := c.Start + (c.End-c.Start-1)*time.Duration(k)/10
+					if v := c.Delay.At(at) * 1e6; v > float64(delay)+1e-3 {
+						t.Errorf("%s:%s: the delay is %v µs at %v, and was to be %d at most", n.ID, point.ID, v, at, delay)
+					}
+					if v := c.Rate.At(at); (v == 0) != (s.Attributes.Bandwidth == "") {
+						t.Errorf("%s:%s: the rate is %v, and was to be %q", n.ID, point.ID, v, s.Attributes.Bandwidth)
+					}
+				}
+				periods++
+			}
 		}
+	}
+	if periods == 0 {
+		t.Error("no periods")
 	}
 }
 

@@ -7,95 +7,106 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math"
 	"slices"
+	"strconv"
 	"time"
 
-	"orrery.dev/orrery/address"
 	"orrery.dev/orrery/plan"
 )
 
-// SchedulesDraft is what Schedules follows.
-const SchedulesDraft = "draft-ietf-tvr-schedule-yang-10 (9 June 2026)"
+// SchedulesDraft is what Schedules follows; the module ietf-tvr-topology in it is of revision
+// 2026-06-11.
+const SchedulesDraft = "draft-ietf-tvr-schedule-yang-12"
 
-// The data tree of module ietf-tvr-topology, as far as Schedules fills it, in the JSON
-// encoding of RFC 7951.
+// The data tree of ietf-network and ietf-network-topology (RFC 8345) with the augmentations of
+// ietf-tvr-topology, as far as Schedules fills it, in the JSON encoding of RFC 7951: numbers
+// of 64 bits are strings, and a member is qualified where its module changes.
 type (
 	tvrNode struct {
-		ID        string       `json:"node-id"`
-		Available tvrNodeState `json:"available"`
+		ID        string           `json:"node-id"`
+		Available tvrNodeAvailable `json:"ietf-tvr-topology:available"`
+		Points    []tvrPoint       `json:"ietf-network-topology:termination-point,omitempty"`
 	}
-	tvrNodeState struct {
+	tvrNodeAvailable struct {
 		Default bool `json:"default-node-available"`
 	}
-	tvrLink struct {
-		Node      string       `json:"source-node"`
-		ID        string       `json:"source-link-id"`
-		Available tvrLinkState `json:"available"`
+	tvrPoint struct {
+		ID        string       `json:"tp-id"`
+		Available tvrAvailable `json:"ietf-tvr-topology:available"`
 	}
-	tvrLinkState struct {
-		Default   bool          `json:"default-link-available"`
-		Schedules []tvrSchedule `json:"schedules"`
+	tvrAvailable struct {
+		Schedule []tvrSchedule `json:"schedule,omitempty"`
+		Default  bool          `json:"default-link-available"`
 	}
 	tvrSchedule struct {
-		ID    uint32  `json:"schedule-id"`
-		Start string  `json:"period-start"`
-		End   string  `json:"period-end"`
-		Value tvrAttr `json:"attr-value"`
+		ID         uint32        `json:"schedule-id"`
+		Start      string        `json:"period-start"`
+		End        string        `json:"period-end"`
+		Attributes tvrAttributes `json:"link-attributes"`
 	}
-	tvrAttr struct {
-		Available bool `json:"link-available"`
+	tvrAttributes struct {
+		Available    bool     `json:"link-available"`
+		Bandwidth    string   `json:"bandwidth,omitempty"` // bit/s
+		Delay        string   `json:"delay"`               // microseconds
+		Destinations []string `json:"destination-nodes"`
+		Strict       bool     `json:"strict-destination-checking"`
 	}
 )
 
-// period is when a link is there.
-type period struct{ start, end time.Duration }
+// period is when a port is joined with another, and by what.
+type period struct {
+	start, end time.Duration
+	peer       plan.PortID
+	rate       float64 // the least, bit/s; 0: no limit
+	delay      float64 // the greatest, s
+}
 
-// pair is two ports that are joined at times. It is a link of the topology: where a
-// port changes its peer there is one for each peer.
+// pair is two ports that are joined at times.
 type pair struct{ a, b plan.PortID }
 
-// Schedules writes a span as the topology of module ietf-tvr-topology with a schedule for
-// each link (SchedulesDraft), as JSON after RFC 7951. Nodes are named by their router
-// ids, links as NODE:PORT>NODE:PORT; every link is there once for each direction, is not
-// available by default, and has one period for each contact.
+// Schedules writes a span as a network of type tvr-topology (SchedulesDraft), as JSON after
+// RFC 7951. Nodes and termination points are called as nodes and ports are; a port is not
+// available by default, and has one period for each contact, with the node at its other end,
+// the least rate and the greatest delay, which are what the draft has routers go by.
 func Schedules(ctx context.Context, w io.Writer, p *plan.Plan, s Span) error {
-	periods := make(map[pair][]period)
+	periods := make([][]period, p.NumPorts())
 	err := walk(ctx, p, s, nil, func(c *contact) error {
-		k := pair{c.a, c.b}
-		periods[k] = append(periods[k], period{c.start, c.end})
+		for _, end := range [2]pair{{c.a, c.b}, {c.b, c.a}} {
+			periods[end.a] = append(periods[end.a], period{c.start, c.end, end.b, c.rate.least, c.delay.most})
+		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	pairs := make([]pair, 0, 2*len(periods))
-	for k := range periods {
-		pairs = append(pairs, k, pair{k.b, k.a})
+	network, err := json.Marshal(p.Scenario.Metadata.Name)
+	if err != nil {
+		return err
 	}
-	slices.SortFunc(pairs, func(x, y pair) int { return cmp.Or(cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b)) })
-
 	out := &list{w: bufio.NewWriter(w)}
-	out.text("{\"ietf-tvr-topology:topology-schedule\": {\n\"nodes\": [")
+	out.text("{\"ietf-network:networks\": {\"network\": [{\n\"network-id\": " + string(network) +
+		",\n\"network-types\": {\"ietf-tvr-topology:tvr-topology\": {}},\n\"node\": [")
 	for i := range p.Nodes {
-		out.item(tvrNode{address.RouterID(i).String(), tvrNodeState{true}})
-	}
-	out.text("\n],\n\"links\": [")
-	out.begun = false
-	id := uint32(0)
-	for _, k := range pairs {
-		list, ok := periods[k]
-		if !ok {
-			list = periods[pair{k.b, k.a}]
+		n := tvrNode{ID: p.Nodes[i].Name, Available: tvrNodeAvailable{true}}
+		for _, port := range p.Nodes[i].Ports {
+			list := periods[port.ID]
+			slices.SortFunc(list, func(x, y period) int { return cmp.Compare(x.start, y.start) })
+			point := tvrPoint{ID: port.Name}
+			for k, t := range list {
+				point.Available.Schedule = append(point.Available.Schedule, tvrSchedule{
+					ID: uint32(k) + 1, Start: instant(p, t.start), End: instant(p, t.end),
+					Attributes: tvrAttributes{
+						Available: true, Bandwidth: rate(t.rate), Delay: strconv.FormatFloat(math.Ceil(t.delay*1e6), 'f', 0, 64),
+						Destinations: []string{p.NodeOf(t.peer).Name}, Strict: true,
+					},
+				})
+			}
+			n.Points = append(n.Points, point)
 		}
-		l := tvrLink{Node: address.RouterID(p.Port(k.a).Node).String(), ID: portName(p, k.a) + ">" + portName(p, k.b)}
-		slices.SortFunc(list, func(x, y period) int { return cmp.Compare(x.start, y.start) })
-		for _, t := range list {
-			id++
-			l.Available.Schedules = append(l.Available.Schedules, tvrSchedule{id, instant(p, t.start), instant(p, t.end), tvrAttr{true}})
-		}
-		out.item(l)
+		out.item(n)
 	}
-	out.text("\n]\n}}\n")
+	out.text("\n]\n}]}}\n")
 	return out.flush()
 }
 
