@@ -468,8 +468,8 @@ type Routing struct {
 	// Foresight is how long before its planned end a link becomes the last choice, in
 	// real time: both its ends give it the highest metric of the protocol, so that routes
 	// leave it while it still carries frames (RFC 9657). A port has its usual metric again
-	// when its next contact begins. For isis, ospf2 and ospf3. Absent: daemons learn of an
-	// end when it has happened.
+	// when its next contact begins. For isis, ospf2 and ospf3 under `orrery up`. Absent:
+	// daemons learn of an end when it has happened.
 	Foresight Duration `json:"foresight,omitempty" min:"100ms" max:"1m"`
 	// Template is a file (Go text/template) that replaces the daemon's built-in
 	// configuration; relative to the scenario file.
