@@ -43,6 +43,10 @@ const (
 	// Injected and Undone: somebody has made a failure, or taken it back.
 	Injected EventKind = "injected"
 	Undone   EventKind = "undone"
+	// MetricRaised: port A leads to B over a link that will end soon, and its daemon
+	// makes it the last choice. MetricRestored: A has its usual metric for its next link.
+	MetricRaised   EventKind = "metric-raised"
+	MetricRestored EventKind = "metric-restored"
 	// FidelityChanged: the emulation is trusted more or less than before.
 	FidelityChanged EventKind = "fidelity"
 )

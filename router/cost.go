@@ -3,9 +3,14 @@ package router
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 )
+
+// LastChoice is the cost of a link that is to be used only if there is no way
+// without it (RFC 6987, section 2): the highest that the protocol counts.
+const LastChoice = math.MaxInt32
 
 // SetCosts makes a running daemon use the costs of in's ports, and its
 // configuration file say so for its next start. Nothing else may differ from

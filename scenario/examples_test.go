@@ -21,8 +21,10 @@ import (
 func examples(t *testing.T) map[string][]byte {
 	t.Helper()
 	files, err := filepath.Glob("../examples/*.yaml")
-	if err != nil || len(files) < 6 {
-		t.Fatalf("%d examples found in ../examples (%v), want at least 6", len(files), err)
+	designs, _ := filepath.Glob("../examples/designs/*.yaml")
+	files = append(files, designs...)
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d examples found in ../examples (%v), want at least 20", len(files), err)
 	}
 	list := map[string][]byte{}
 	for _, f := range files {

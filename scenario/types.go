@@ -465,6 +465,12 @@ type Routing struct {
 	// Metric is "delay" (one for each 100 microseconds of the link's one-way delay,
 	// taken anew each time that it comes up) or "hops". Default hops.
 	Metric string `json:"metric,omitempty" default:"hops" enum:"delay,hops"`
+	// Foresight is how long before its planned end a link becomes the last choice, in
+	// real time: both its ends give it the highest metric of the protocol, so that routes
+	// leave it while it still carries frames (RFC 9657). A port has its usual metric again
+	// when its next contact begins. For isis, ospf2 and ospf3 under `orrery up`. Absent:
+	// daemons learn of an end when it has happened.
+	Foresight Duration `json:"foresight,omitempty" min:"100ms" max:"1m"`
 	// Template is a file (Go text/template) that replaces the daemon's built-in
 	// configuration; relative to the scenario file.
 	Template string `json:"template,omitempty"`

@@ -83,7 +83,7 @@ func (v *validator) protocol(r *Routing, at string) {
 	}
 	linkState := slices.Contains([]string{"isis", "ospf2", "ospf3"}, r.Protocol)
 	if !linkState {
-		v.only(at, "the protocols isis, ospf2 and ospf3", map[string]any{"spfDelay": r.SPFDelay, "areas": r.Areas})
+		v.only(at, "the protocols isis, ospf2 and ospf3", map[string]any{"spfDelay": r.SPFDelay, "areas": r.Areas, "foresight": r.Foresight})
 	}
 	if r.Protocol != "ospf2" && r.Protocol != "ospf3" {
 		v.only(at, "the protocols ospf2 and ospf3", map[string]any{"retransmit": r.Retransmit})
@@ -144,6 +144,9 @@ func (v *validator) timers(r *Routing, at string) {
 	}
 	if r.Hello != 0 && r.Dead != 0 && r.Dead <= r.Hello {
 		v.problem(at+".dead", fmt.Sprintf("dead is %v and hello %v", r.Dead, r.Hello), "write dead as three to four times hello")
+	}
+	if r.Foresight != 0 && r.Foresight <= r.SPFDelay {
+		v.problem(at+".foresight", fmt.Sprintf("foresight is %v, and routes are computed only %v after a change", r.Foresight, r.SPFDelay), "write more than spfDelay and the time of a flood")
 	}
 	if r.Protocol == "bgp" && r.Dead != 0 && r.Dead < Duration(3*time.Second) {
 		v.problem(at+".dead", fmt.Sprintf("the hold time is %v", r.Dead), "write at least 3s (RFC 4271, section 4.2)")

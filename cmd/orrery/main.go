@@ -122,7 +122,7 @@ sight, and real routing daemons that have to live with it.`,
 			root.AddCommand(c)
 		}
 	}
-	add("file", validateCommand(), planCommand(), schemaCommand(), fetchCommand())
+	add("file", validateCommand(), planCommand(), schemaCommand(), fetchCommand(), exportCommand(), importCommand())
 	add("host", doctorCommand(), tuneCommand())
 	add("life", upCommand(), downCommand())
 	add("look", statusCommand(), nodesCommand(), linksCommand(), contactsCommand(), eventsCommand(), pathCommand(), pingCommand(), captureCommand(), urlCommand())
