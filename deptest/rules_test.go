@@ -5,7 +5,7 @@ package deptest
 
 // pure packages compute the same on every system from what they are given.
 var pure = []string{
-	"address", "curve", "interchange", "orbit/...", "plan/...", "route/...", "scenario/...", "sky/...",
+	"address", "curve", "interchange", "observe", "orbit/...", "plan/...", "route/...", "scenario/...", "sky/...",
 }
 
 // generators run on a developer's machine only.
@@ -54,6 +54,11 @@ var forbiddings = []forbidding{
 		packages:  []string{"celestrak"},
 		forbidden: []string{"scenario/...", "plan/...", "fabric/...", "node/...", "emulation", "api/..."},
 		because:   "fetching element sets needs to know element sets only",
+	},
+	{
+		packages:  []string{"record"},
+		forbidden: []string{"scenario/...", "plan/...", "fabric/...", "node/...", "router", "observe/...", "emulation", "api/...", "cmd/..."},
+		because:   "a record is read where no run is: by reports, on other machines",
 	},
 	{
 		packages:  []string{"emulation"},
@@ -137,6 +142,11 @@ var reserves = []reserve{
 		imported: []string{"k8s.io/...", "sigs.k8s.io/..."},
 		for_:     []string{"kube/...", "cmd/orrery-operator/...", "cmd/orrery-agent/..."},
 		because:  "only the operator and the agent link Kubernetes",
+	},
+	{
+		imported: []string{"github.com/parquet-go/..."},
+		for_:     []string{"record"},
+		because:  "one package knows how what was observed is kept",
 	},
 	{
 		imported: []string{"math/rand"},

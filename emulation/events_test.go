@@ -11,10 +11,7 @@ import (
 // still kept, and is told when there are more.
 func TestReadersGoOnWhereTheyWere(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l, err := newEventLog("", func() time.Duration { return 1 })
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := newEventLog(func() time.Duration { return 1 })
 		var next, added uint64
 		for range rapid.IntRange(1, 20).Draw(t, "steps") {
 			if n := rapid.SampledFrom([]int{0, 1, 2, 100, eventsKept, eventsKept + 7}).Draw(t, "add"); n > 0 {

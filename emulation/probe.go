@@ -147,7 +147,7 @@ func (p *prober) probe(ctx context.Context) error {
 // once sends one request and notes what came of it.
 func (p *prober) once(ctx context.Context, pair *pairState) {
 	r := p.run
-	q := &request{sent: time.Now(), at: p.run.timeline.Now()}
+	q := &request{sent: time.Now(), at: r.timeline.Now()}
 	p.mu.Lock()
 	pair.requests = append(pair.requests, q)
 	p.mu.Unlock()
@@ -159,10 +159,11 @@ func (p *prober) once(ctx context.Context, pair *pairState) {
 	if path, ok := r.OraclePath(pair.A, pair.B); ok {
 		oracle = 2 * path.Delay
 	}
+	rtt.Lost = rtt.Lost || err != nil
+	r.recorder.roundTrip(q.at, pair.A, pair.B, rtt, oracle)
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	rtt.Lost = rtt.Lost || err != nil
 	q.done, q.rtt, q.oracle, pair.Oracle = true, rtt, oracle, oracle
 	if !rtt.Lost {
 		pair.Measured, pair.Hops = rtt.Measured, rtt.Hops

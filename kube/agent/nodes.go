@@ -23,6 +23,7 @@ type Guests interface {
 	SetRoutes(ctx context.Context, node string, protocol int, routes []node.Route) error
 	node.Lookuper
 	node.DropCounter
+	node.RouteWatcher
 }
 
 var _ Guests = (*node.Guests)(nil)
