@@ -56,6 +56,11 @@ var forbiddings = []forbidding{
 		because:   "fetching element sets needs to know element sets only",
 	},
 	{
+		packages:  []string{"record"},
+		forbidden: []string{"scenario/...", "plan/...", "fabric/...", "node/...", "router", "observe/...", "emulation", "api/...", "cmd/..."},
+		because:   "a record is read where no run is: by reports, on other machines",
+	},
+	{
 		packages:  []string{"emulation"},
 		forbidden: []string{"api/...", "cmd/...", "net/http"},
 		because:   "a run can be driven by a test or a program without any server",
@@ -137,6 +142,11 @@ var reserves = []reserve{
 		imported: []string{"k8s.io/...", "sigs.k8s.io/..."},
 		for_:     []string{"kube/...", "cmd/orrery-operator/...", "cmd/orrery-agent/..."},
 		because:  "only the operator and the agent link Kubernetes",
+	},
+	{
+		imported: []string{"github.com/parquet-go/..."},
+		for_:     []string{"record"},
+		because:  "one package knows how what was observed is kept",
 	},
 	{
 		imported: []string{"math/rand"},
