@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -153,7 +152,7 @@ func keep(j *Job, again bool) (*record.Run, error) {
 		return nil, err
 	case err != nil, d.Run.Outcome.State != record.Complete:
 		return nil, nil
-	case maps.Equal(d.Run.Labels, j.Labels):
+	case d.Run.Labels[LabelDigest] == j.Labels[LabelDigest]:
 		return &d.Run, nil
 	case again:
 		return nil, nil

@@ -74,3 +74,40 @@ type Axis struct {
 	// Values that it takes.
 	Values []Case `json:"values" count:"1.."`
 }
+
+// Observe is what is watched in each run beside the stations' pairs.
+type Observe struct {
+	// Pairs whose way through the tables of all nodes is followed: those of
+	// stations, or of all nodes.
+	Pairs string `json:"pairs,omitempty" default:"stations" enum:"stations,all"`
+	// Probes are one-way streams of UDP packets.
+	Probes []Probe `json:"probes,omitempty" count:"1.."`
+	// Workloads are users' traffic.
+	Workloads []Workload `json:"workloads,omitempty" count:"1.."`
+}
+
+// Probe is a stream of UDP packets from one node to another.
+type Probe struct {
+	// Source is a node.
+	Source string `json:"source"`
+	// Destination is a node.
+	Destination string `json:"destination"`
+	// Interval between packets, in host time. Default 20 ms.
+	Interval scenario.Duration `json:"interval,omitempty" default:"20ms" min:"1ms" max:"10s"`
+}
+
+// Workload is traffic of iperf3 from one node to another, all the time.
+type Workload struct {
+	// Name of the workload.
+	Name string `json:"name" format:"label"`
+	// Source is a node.
+	Source string `json:"source"`
+	// Destination is a node.
+	Destination string `json:"destination"`
+	// Protocol is tcp or udp. Default tcp.
+	Protocol string `json:"protocol,omitempty" default:"tcp" enum:"tcp,udp"`
+	// Congestion control of TCP. Default cubic.
+	Congestion string `json:"congestion,omitempty" enum:"cubic,bbr,reno"`
+	// Rate that is sent at; absent with TCP: as much as there is room for.
+	Rate scenario.Rate `json:"rate,omitempty" above:"0bit"`
+}
