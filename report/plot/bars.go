@@ -3,7 +3,6 @@ package plot
 import (
 	"fmt"
 	"html"
-	"strconv"
 )
 
 // Bar is a row of a bar chart: parts laid end to end.
@@ -67,7 +66,7 @@ func (c *Bars) SVG() string {
 			if p.Hint != "" {
 				hint = "<title>" + html.EscapeString(p.Hint) + "</title>"
 			}
-			fmt.Fprintf(b, `<rect class="bar s%s" x="%s" y="%s" width="%s" height="%s">%s</rect>`, strconv.Itoa(p.Series%Styles),
+			fmt.Fprintf(b, `<rect class="bar %s" x="%s" y="%s" width="%s" height="%s">%s</rect>`, className(p.Series),
 				num(from), num(y), num(max(0, b.px(sum)-from)), num(barHeight), hint)
 		}
 		end := b.px(sum)
@@ -85,7 +84,7 @@ func (c *Bars) SVG() string {
 
 // Key is the sample of a series for a legend: a stroke, or a filled square.
 func Key(series int, filled bool) string {
-	class := "s" + strconv.Itoa(series%Styles)
+	class := className(series)
 	if filled {
 		return `<svg class="key" viewBox="0 0 14 10" width="14" height="10" aria-hidden="true"><rect class="bar ` + class + `" width="14" height="10"/></svg>`
 	}

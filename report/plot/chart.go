@@ -209,7 +209,7 @@ func (b *canvas) marks(at []float64) {
 }
 
 func (b *canvas) line(l *Line) {
-	class := "s" + strconv.Itoa(l.Series%Styles)
+	class := className(l.Series)
 	if l.Faint {
 		class += " faint"
 	}
@@ -270,7 +270,7 @@ func (b *canvas) band(a *Band) {
 	if len(a.X) == 0 {
 		return
 	}
-	class := "band s" + strconv.Itoa(a.Series%Styles)
+	class := "band " + className(a.Series)
 	if a.Neutral {
 		class = "band neutral"
 	}

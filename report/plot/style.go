@@ -2,12 +2,20 @@ package plot
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
 // Styles is how many series look different: seven colours, each with two sets of
 // dashes.
 const Styles = 14
+
+// Colours is how many colours there are; the series below this have one each. Black
+// is a series in black.
+const (
+	Colours = 7
+	Black   = 14
+)
 
 // palette in an order in which neighbours differ in hue and brightness. Yellow is
 // left out: it cannot be read on white.
@@ -58,6 +66,7 @@ func Style() string {
 		}
 	}
 	colours(false)
+	fmt.Fprintf(&b, ".line.s%d{stroke:var(--ink);stroke-width:1.1}\n", Black)
 	for i, d := range dashes[:Styles] {
 		if d != "" {
 			fmt.Fprintf(&b, ".line.s%d{stroke-dasharray:%s}", i, d)
@@ -67,4 +76,12 @@ func Style() string {
 	colours(true)
 	b.WriteString("}\n")
 	return b.String()
+}
+
+// className of a series; those beyond Styles begin anew.
+func className(series int) string {
+	if series == Black {
+		return "s" + strconv.Itoa(Black)
+	}
+	return "s" + strconv.Itoa(series%Styles)
 }
