@@ -73,10 +73,9 @@ func (r *Report) reachability() *figure {
 			X:     plot.Axis{Unit: plot.Clock, Min: 0, Max: f.Span, Fixed: true},
 			Y:     plot.Axis{Unit: plot.Percent, Min: floor, Max: 1, Fixed: true},
 			Bands: []plot.Band{{Neutral: true, X: s.At, Low: s.Exists, High: ones}, {Series: v.Index, X: s.At, Low: s.Low, High: s.Mean}},
-			Lines: []plot.Line{{Series: 0, X: s.At, Y: s.Mean}},
+			Lines: []plot.Line{{Series: v.Index, X: s.At, Y: s.Mean, Whole: true}},
 			Marks: f.Events,
 		}
-		c.Lines[0].Series = v.Index % plot.Colours // whole lines: each has its own chart
 		if last {
 			c.Height, c.X.Label = 140, "orbital time since the span's begin, min:s"
 		}

@@ -7,6 +7,10 @@ import (
 	"orrery.dev/orrery/report/plot"
 )
 
+// firstCost is the first metric of those about paths and cost; the ones before are about
+// forwarding.
+const firstCost = "stretch"
+
 // Metric is a figure by which variants are compared.
 type Metric struct {
 	Key   string // in the tables
@@ -31,7 +35,7 @@ var Metrics = []Metric{
 	{"stretch", "stretch", "the mean stretch of paths over the shortest", plot.Plain, "", func(f *Figures) float64 { return f.Stretch.Mean() }},
 	{"echo_loss", "echoes lost", "the share of echo requests between stations that were not answered", plot.Percent, "", func(f *Figures) float64 { return f.EchoLoss }},
 	{"control", "control", "control traffic in all the network", plot.Bytes, "/s", func(f *Figures) float64 { return f.ControlSum }},
-	{"cpu", "CPU", "CPU time of the daemons per second", plot.Seconds, "/s", func(f *Figures) float64 { return f.DaemonCPU }},
+	{"cpu", "CPU", "the number of CPUs that the daemons keep busy", plot.Plain, " CPU", func(f *Figures) float64 { return f.DaemonCPU }},
 	{"memory", "memory", "memory of the daemons", plot.Bytes, "", func(f *Figures) float64 { return f.DaemonBytes }},
 }
 

@@ -32,8 +32,7 @@ type page struct {
 	Environment []fact
 	Summary     []string
 	Runs        []runRow
-	Head        []headCell
-	Rows        []variantRow
+	Tables      []metricTable
 	Varied      []varied
 	Common      []string
 	Sections    []section
@@ -47,6 +46,13 @@ type verdict struct {
 }
 
 type fact struct{ Name, Value string }
+
+// metricTable has a row for each variant.
+type metricTable struct {
+	Title string
+	Head  []headCell
+	Rows  []variantRow
+}
 
 type headCell struct{ Short, Label string }
 
@@ -88,24 +94,34 @@ func (r *Report) WriteHTML(w io.Writer, now time.Time) error {
 	if r.Manifest != nil {
 		p.Common = r.Manifest.Common
 	}
-	for i := range Metrics {
-		p.Head = append(p.Head, headCell{Metrics[i].Short, Metrics[i].Label})
-	}
+	split := slices.IndexFunc(Metrics, func(m Metric) bool { return m.Key == firstCost })
+	p.Tables = []metricTable{r.table("Forwarding", Metrics[:split]), r.table("Paths and cost", Metrics[split:])}
 	for _, v := range r.Variants {
 		if len(v.Changes) > 0 {
 			p.Varied = append(p.Varied, varied{v.Title, v.Changes})
 		}
-		row := variantRow{Key: template.HTML(plot.Key(v.Index, false)), Title: v.mark(), Runs: len(v.Runs), Baseline: v == r.Baseline && len(r.Variants) > 1} //nolint:gosec // our own SVG
-		for i := range Metrics {
-			value, bounds := Metrics[i].interval(v.Estimate(&Metrics[i]))
-			row.Cells = append(row.Cells, valueCell{value, bounds})
-		}
-		p.Rows = append(p.Rows, row)
 		p.traffic(v)
 	}
 	p.Runs = r.runs()
 	p.Sections = r.sections()
 	return pageTemplate.Execute(w, p)
+}
+
+// table of some metrics, a row for each variant.
+func (r *Report) table(title string, metrics []Metric) metricTable {
+	t := metricTable{Title: title}
+	for i := range metrics {
+		t.Head = append(t.Head, headCell{metrics[i].Short, metrics[i].Label})
+	}
+	for _, v := range r.Variants {
+		row := variantRow{Key: template.HTML(plot.Key(v.Index, false)), Title: v.mark(), Runs: len(v.Runs), Baseline: v == r.Baseline && len(r.Variants) > 1} //nolint:gosec // our own SVG
+		for i := range metrics {
+			value, bounds := metrics[i].interval(v.Estimate(&metrics[i]))
+			row.Cells = append(row.Cells, valueCell{value, bounds})
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
 }
 
 // verdict of all runs that count.
@@ -271,7 +287,7 @@ func (r *Report) sections() []section {
 	add("Stretch", "", r.stretch())
 	add("Control traffic", "", r.control())
 	add("Resources", "Host time and memory of the routing daemons, all nodes together.",
-		r.bars("cpu", "CPU seconds per second", "Whiskers: 95 % interval of the mean over repetitions."),
+		r.bars("cpu", "CPUs in use", "Whiskers: 95 % interval of the mean over repetitions."),
 		r.bars("memory", "memory", "Proportional set size where it was read, else resident set size."))
 	return out
 }

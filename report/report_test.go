@@ -41,6 +41,9 @@ spec:
     - {name: oracle, title: Oracle, set: {"spec.routing[0].protocol": oracle}}
 `
 
+// short is the same with less to write.
+var short = strings.Replace(file, "span: 20m", "span: 80s", 1)
+
 const small = `apiVersion: orrery.dev/v1alpha1
 kind: Scenario
 metadata: {name: small}
@@ -98,10 +101,11 @@ func collect(t *testing.T, dir string, unfaithful bool) *report.Report {
 	return r
 }
 
-// The page is whole, asks for nothing else, and has every chart.
+// The page is whole, says what follows from the figures, asks for nothing else, and has every chart.
 func TestPage(t *testing.T) {
 	dir := made(t, &experimenttest.Launcher{Behaviours: behaviours()}, file)
 	r := collect(t, dir, false)
+	summarised(t, r)
 	var b bytes.Buffer
 	if err := r.WriteHTML(&b, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)); err != nil {
 		t.Fatal(err)
@@ -140,13 +144,13 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// What the summary says follows from what the launcher made up.
-func TestSummary(t *testing.T) {
-	dir := made(t, &experimenttest.Launcher{Behaviours: behaviours()}, file)
-	text := strings.Join(collect(t, dir, false).Summary(), "\n")
+// summarised: what the summary says follows from what the launcher made up.
+func summarised(t *testing.T, r *report.Report) {
+	t.Helper()
+	text := strings.Join(r.Summary(), "\n")
 	for _, want := range []string{
 		"All 18 runs that were asked for are complete and were faithful.",
-		"lowest with Oracle 0 % and highest with IS-IS, silent loss of carrier",
+		"lowest with Oracle (0 %) and highest with IS-IS, silent loss of carrier",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not say %q:\n%s", want, text)
@@ -164,7 +168,7 @@ func TestSummary(t *testing.T) {
 
 // With one repetition nothing is said to hold.
 func TestOneRepetition(t *testing.T) {
-	dir := made(t, &experimenttest.Launcher{Behaviours: behaviours()}, strings.Replace(file, "repetitions: 3", "repetitions: 1", 1))
+	dir := made(t, &experimenttest.Launcher{Behaviours: behaviours()}, strings.Replace(short, "repetitions: 3", "repetitions: 1", 1))
 	text := strings.Join(collect(t, dir, false).Summary(), "\n")
 	if !strings.Contains(text, "It has no interval") {
 		t.Errorf("it is not said that there are no intervals:\n%s", text)
@@ -182,7 +186,7 @@ func TestUnfaithful(t *testing.T) {
 	bad := b["bgp"]
 	bad.Level = record.Overloaded
 	b["bgp"] = bad
-	dir := made(t, &experimenttest.Launcher{Behaviours: b}, file)
+	dir := made(t, &experimenttest.Launcher{Behaviours: b}, short)
 	r := collect(t, dir, false)
 	if r.Counted() != 15 || len(r.Absent) != 3 || !strings.Contains(r.Absent[0].Why, "overloaded (p99 lateness") {
 		t.Errorf("%d count, absent are %+v", r.Counted(), r.Absent)
@@ -199,7 +203,7 @@ func TestUnfaithful(t *testing.T) {
 // What cannot be read is told of, and the rest is there.
 func TestDamage(t *testing.T) {
 	l := &experimenttest.Launcher{Behaviours: behaviours(), Fail: map[string]error{"oracle": errors.New("no oracle answered")}}
-	dir := made(t, l, file)
+	dir := made(t, l, short)
 	path := filepath.Join(dir, "runs/isis/2/pairs.parquet")
 	info, err := os.Stat(path)
 	if err != nil {
@@ -238,7 +242,7 @@ func TestDamage(t *testing.T) {
 
 // A single run's directory has a report of its own.
 func TestSingleRun(t *testing.T) {
-	dir := made(t, &experimenttest.Launcher{Behaviours: behaviours()}, strings.Replace(file, "repetitions: 3", "repetitions: 1", 1))
+	dir := made(t, &experimenttest.Launcher{Behaviours: behaviours()}, strings.Replace(short, "repetitions: 3", "repetitions: 1", 1))
 	r := collect(t, filepath.Join(dir, "runs/isis/1"), false)
 	if r.Counted() != 1 || r.Variants[0].Name != "isis" {
 		t.Errorf("%+v", r)

@@ -110,7 +110,7 @@ func (r *Report) sentence(m *Metric, with []*Variant) string {
 		return ""
 	}
 	all := strings.ToUpper(m.Label[:1]) + m.Label[1:]
-	value := func(v *Variant) string { return v.mark() + " " + m.format(v.Estimate(m).Value) }
+	value := func(v *Variant) string { return v.mark() + " (" + m.format(v.Estimate(m).Value) + ")" }
 	if len(with) == 1 {
 		return fmt.Sprintf("%s: %s.", all, value(with[0]))
 	}

@@ -23,7 +23,7 @@ type Part struct {
 // Bars is a chart of horizontal bars.
 type Bars struct {
 	Label string
-	Width float64 // 0: 760
+	Width float64 // 0: 1120
 	X     Axis
 	Rows  []Bar
 }
@@ -37,7 +37,7 @@ const (
 func (c *Bars) SVG() string {
 	w := c.Width
 	if w == 0 {
-		w = 760
+		w = 1120
 	}
 	longest, high := 0, 0.0
 	for _, r := range c.Rows {
@@ -49,7 +49,7 @@ func (c *Bars) SVG() string {
 		}
 		high = max(high, sum)
 	}
-	left := min(60+float64(longest)*fontSize*0.55, w*0.45)
+	left := min(16+float64(longest)*fontSize*0.58, w*0.45)
 	h := barStep*float64(len(c.Rows)) + 52
 	x := newScale(c.X, 0, high, int((w-left)/95))
 	b := &canvas{left: left, top: 6, width: w - left - 18 - 60, height: barStep * float64(len(c.Rows)), x: x, y: scale{from: 0, to: 1}}

@@ -15,6 +15,8 @@ type Line struct {
 	X, Y   []float64
 	// Step keeps each value until the next point.
 	Step bool
+	// Whole draws without dashes, where nothing else has to be told apart.
+	Whole bool
 	// Dots draws the points instead of a line.
 	Dots bool
 	// Faint is for what stands behind the others.
@@ -35,7 +37,7 @@ type Band struct {
 type Chart struct {
 	// Label tells those who cannot see the chart what it shows.
 	Label         string
-	Width, Height float64 // 0: 760 × 260
+	Width, Height float64 // 0: 1120 × 260
 	X, Y          Axis
 	Bands         []Band
 	Lines         []Line
@@ -57,7 +59,7 @@ const (
 func (c *Chart) SVG() string {
 	w, h := c.Width, c.Height
 	if w == 0 {
-		w = 760
+		w = 1120
 	}
 	if h == 0 {
 		h = 260
@@ -73,7 +75,7 @@ func (c *Chart) SVG() string {
 		bottom = 26
 	}
 	xLow, xHigh, yLow, yHigh := c.extent()
-	x := newScale(c.X, xLow, xHigh, int(w/95))
+	x := newScale(c.X, xLow, xHigh, int(w/110))
 	y := newScale(c.Y, yLow, yHigh, max(2, int(h/55)))
 	b := &canvas{left: left, top: top, width: w - left - right, height: h - top - bottom, x: x, y: y}
 
@@ -212,6 +214,9 @@ func (b *canvas) line(l *Line) {
 	class := className(l.Series)
 	if l.Faint {
 		class += " faint"
+	}
+	if l.Whole {
+		class += " whole"
 	}
 	hint := ""
 	if l.Hint != "" {

@@ -10,12 +10,8 @@ import (
 // dashes.
 const Styles = 14
 
-// Colours is how many colours there are; the series below this have one each. Black
-// is a series in black.
-const (
-	Colours = 7
-	Black   = 14
-)
+// Black is a series in the colour of text, beside those.
+const Black = Styles
 
 // palette in an order in which neighbours differ in hue and brightness. Yellow is
 // left out: it cannot be read on white.
@@ -46,6 +42,7 @@ func Style() string {
 .plot .axis{stroke:var(--soft);stroke-width:1;fill:none}
 .plot .mark{stroke:var(--soft);stroke-width:.8;fill:none;opacity:.75}
 .line{fill:none;stroke-width:1.8;stroke-linejoin:round}
+.line.whole{stroke-dasharray:none!important}
 .line.faint{stroke-width:1.1;opacity:.45}
 .dots{fill:none;stroke-width:2.4;stroke-linecap:round;stroke-dasharray:none!important}
 .dots.faint{opacity:.4}
