@@ -121,6 +121,24 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
+// The experiments that ship with the project are valid.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../examples/experiments/*.yaml")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d examples found (%v)", len(files), err)
+	}
+	for _, file := range files {
+		e, err := Load(file)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if want := strings.TrimSuffix(filepath.Base(file), ".yaml"); e.Metadata.Name != want {
+			t.Errorf("metadata.name is %q, the file %q", e.Metadata.Name, want)
+		}
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	f.Add(question)
 	f.Add("kind: Experiment\nspec: {matrix: [{name: a, values: [{name: b, set: {spec: null}}]}]}")

@@ -276,3 +276,24 @@ func (i *Index) Forget(ctx context.Context) (int, error) {
 	}
 	return n, nil
 }
+
+// DefaultPath is the index of this user on this host: runs.sqlite in
+// ORRERY_STATE_DIR, else for root in /var/lib/orrery, else below XDG_STATE_HOME, else
+// below ~/.local/state.
+func DefaultPath() string {
+	dir := os.Getenv("ORRERY_STATE_DIR")
+	switch {
+	case dir != "":
+	case os.Geteuid() == 0:
+		dir = "/var/lib/orrery"
+	case os.Getenv("XDG_STATE_HOME") != "":
+		dir = filepath.Join(os.Getenv("XDG_STATE_HOME"), "orrery")
+	default:
+		home, err := os.UserHomeDir()
+		if err != nil {
+			home = os.TempDir()
+		}
+		dir = filepath.Join(home, ".local", "state", "orrery")
+	}
+	return filepath.Join(dir, "runs.sqlite")
+}

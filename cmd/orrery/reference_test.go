@@ -49,7 +49,7 @@ func TestReferenceIsComplete(t *testing.T) {
 			t.Errorf("exit code %d is not told of", code)
 		}
 	}
-	for _, name := range []string{"ORRERY_RUNTIME_DIR", "ORRERY_STATE_DIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "SHELL", "TERM"} {
+	for _, name := range []string{"ORRERY_RUNTIME_DIR", "ORRERY_STATE_DIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME", "SHELL", "TERM"} {
 		if !bytes.Contains(page, []byte("`"+name+"`")) {
 			t.Errorf("variable %s is not told of", name)
 		}
@@ -67,6 +67,10 @@ func verbs(root *cobra.Command) []*cobra.Command {
 	for _, g := range append(root.Groups(), &cobra.Group{}) {
 		for _, c := range root.Commands() {
 			if c.GroupID == g.ID && !c.Hidden && c.Name() != "help" && c.Name() != "completion" {
+				if subs := c.Commands(); len(subs) > 0 {
+					out = append(out, subs...)
+					continue
+				}
 				out = append(out, c)
 			}
 		}
@@ -78,7 +82,11 @@ func verbs(root *cobra.Command) []*cobra.Command {
 func reference(root *cobra.Command) string {
 	var b strings.Builder
 	for _, c := range verbs(root) {
-		fmt.Fprintf(&b, "\n### orrery %s\n\n", c.Use)
+		use := "orrery " + c.Use
+		if p := c.Parent(); p.HasParent() {
+			use = p.CommandPath() + " " + c.Use
+		}
+		fmt.Fprintf(&b, "\n### %s\n\n", use)
 		text := c.Long
 		if text == "" {
 			text = c.Short + "."
