@@ -78,6 +78,7 @@ func (r *Run) openGate(ctx context.Context) {
 		}
 	}
 	r.gate.open(r.applyCarriers)
+	r.observer.note(observation{gate: true})
 	restore := r.silence() // only now: of these links they are told
 	r.group.Go(func() error { r.restoreNotifications(ctx, restore); return nil })
 }

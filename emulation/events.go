@@ -1,10 +1,6 @@
 package emulation
 
 import (
-	"bufio"
-	"encoding/json"
-	"fmt"
-	"os"
 	"sync"
 	"time"
 )
@@ -47,12 +43,14 @@ const (
 // Topology tells whether the event is a link's.
 func (e *Event) Topology() bool { return e.Kind == LinkUp || e.Kind == LinkDown }
 
-// eventsKept in memory; the file has all of them.
+// eventsKept in memory; the record has all of them.
 const eventsKept = 4096
 
-// eventLog keeps the latest events, appends all to a file, and passes them on.
+// eventLog keeps the latest events and passes all on.
 type eventLog struct {
 	now func() time.Duration
+	// record gets every event, in order; nil for none.
+	record func(*Event)
 
 	mu           sync.Mutex // guards the rest
 	count        uint64
@@ -60,23 +58,10 @@ type eventLog struct {
 	recent       []Event // a ring once full; the oldest is at count % eventsKept
 	lastTopology *Event
 	subscribers  map[chan Event]struct{}
-	file         *os.File
-	out          *bufio.Writer
-	fileErr      error
 }
 
-// newEventLog appends to path, which may be empty for none.
-func newEventLog(path string, now func() time.Duration) (*eventLog, error) {
-	l := &eventLog{now: now, subscribers: make(map[chan Event]struct{})}
-	if path == "" {
-		return l, nil
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("event log: %w", err)
-	}
-	l.file, l.out = f, bufio.NewWriter(f)
-	return l, nil
+func newEventLog(now func() time.Duration) *eventLog {
+	return &eventLog{now: now, subscribers: make(map[chan Event]struct{})}
 }
 
 // add fills in sequence, host time and, if it is zero and the event is not a
@@ -107,22 +92,10 @@ func (l *eventLog) add(events ...Event) {
 			default: // a slow reader loses events and sees it in the sequence numbers
 			}
 		}
-		l.write(e)
+		if l.record != nil {
+			l.record(&e)
+		}
 	}
-	if l.out != nil && l.fileErr == nil {
-		l.fileErr = l.out.Flush()
-	}
-}
-
-func (l *eventLog) write(e Event) {
-	if l.out == nil || l.fileErr != nil {
-		return
-	}
-	b, err := json.Marshal(e)
-	if err == nil {
-		_, err = l.out.Write(append(b, '\n'))
-	}
-	l.fileErr = err
 }
 
 // ordered are the events kept, oldest first. It is called with l.mu held.
@@ -147,21 +120,9 @@ func (l *eventLog) subscribe() (history []Event, events <-chan Event, cancel fun
 	}
 }
 
-// totals are the numbers of events and of topology events, the last one of
-// these, and what went wrong with the file.
-func (l *eventLog) totals() (all, topology uint64, last *Event, err error) {
+// totals are the numbers of events and of topology events, and the last one of these.
+func (l *eventLog) totals() (all, topology uint64, last *Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.count, l.topology, l.lastTopology, l.fileErr
-}
-
-func (l *eventLog) close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.file == nil {
-		return nil
-	}
-	err := l.file.Close()
-	l.file, l.out = nil, nil
-	return err
+	return l.count, l.topology, l.lastTopology
 }

@@ -78,11 +78,15 @@ func (x *examiner) examine(ctx context.Context) fabric.Counters {
 	if r.timeline.Paused() {
 		speed = 0
 	}
-	verdict, changed := x.judge.Note(fidelity.Reading{
+	reading := fidelity.Reading{
 		At: time.Now(), Frames: f.Lateness, Events: r.director.lateness(), Lost: x.lost,
 		PlanAhead: inHostTime(ahead, speed), RealTime: f.RealTime, CPU: cpu,
 		Interruptions: f.Interruptions, Silence: f.Silence,
-	})
+	}
+	verdict, changed := x.judge.Note(reading)
+	if r.recorder.judge(reading, verdict, f) {
+		x.settle()
+	}
 	if changed {
 		r.events.add(Event{Kind: FidelityChanged, Text: verdict.String()})
 	}

@@ -138,6 +138,7 @@ func (p *prober) probe(ctx context.Context) error {
 func (p *prober) once(ctx context.Context, pair *pairState) {
 	r := p.run
 	q := &request{sent: time.Now()}
+	at := r.timeline.Now()
 	p.mu.Lock()
 	pair.requests = append(pair.requests, q)
 	p.mu.Unlock()
@@ -149,10 +150,11 @@ func (p *prober) once(ctx context.Context, pair *pairState) {
 	if path, ok := r.OraclePath(pair.A, pair.B); ok {
 		oracle = 2 * path.Delay
 	}
+	rtt.Lost = rtt.Lost || err != nil
+	r.recorder.roundTrip(at, pair.A, pair.B, rtt, oracle)
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	rtt.Lost = rtt.Lost || err != nil
 	q.done, q.rtt, pair.Oracle = true, rtt, oracle
 	if !rtt.Lost {
 		pair.Measured, pair.Hops = rtt.Measured, rtt.Hops

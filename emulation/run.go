@@ -18,6 +18,7 @@ import (
 	"orrery.dev/orrery/fabric"
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/plan"
+	"orrery.dev/orrery/record"
 )
 
 // Nodes is the node engine with the abilities that a run needs beyond the
@@ -27,6 +28,7 @@ type Nodes interface {
 	node.Lookuper
 	node.DropCounter
 	node.Silencer
+	node.RouteWatcher
 }
 
 // Config of a run.
@@ -39,8 +41,10 @@ type Config struct {
 	// Echo makes the means by which a node sends echo requests; nil for a socket
 	// in its namespace.
 	Echo func(node string) (Echo, error)
-	// EventFile gets every event as a JSON line; empty for none.
-	EventFile string
+	// Datagrams opens a node's socket for probe streams; nil for one in its namespace.
+	Datagrams func(node string) (Datagrams, error)
+	// Record keeps what happens; nil for none.
+	Record *Recording
 	// Progress hears what bring-up is doing: what, how much of how much. Optional.
 	Progress func(what string, done, total int)
 	Logger   *slog.Logger
@@ -69,6 +73,8 @@ type Run struct {
 	newFabric func(*clock.Timeline, []fabric.Port) (fabric.Fabric, error)
 	newEcho   func(string) (Echo, error)
 
+	newDatagrams func(string) (Datagrams, error)
+
 	fabric   fabric.Fabric
 	director *director
 	prober   *prober
@@ -76,6 +82,8 @@ type Run struct {
 	metrics  *metrics
 	events   *eventLog
 	examiner *examiner
+	recorder *recorder // nil if nothing is recorded, and so is observer
+	observer *observer
 	software []software
 	part     *part // nil if the run carries all nodes
 
@@ -113,11 +121,24 @@ func New(cfg Config) (*Run, error) {
 	if r.newEcho == nil {
 		r.newEcho = func(name string) (Echo, error) { return newEcho(r.nodes, name) }
 	}
+	if r.newDatagrams = cfg.Datagrams; r.newDatagrams == nil {
+		r.newDatagrams = func(name string) (Datagrams, error) { return newDatagrams(r.nodes, name) }
+	}
 	if r.progress == nil {
 		r.progress = func(string, int, int) {}
 	}
-	r.events, err = newEventLog(cfg.EventFile, r.timeline.Now)
-	return r, err
+	r.events = newEventLog(r.timeline.Now)
+	if cfg.Record != nil {
+		if err := r.checkRecording(cfg.Record); err != nil {
+			return nil, err
+		}
+		if r.recorder, err = newRecorder(r, *cfg.Record); err != nil {
+			return nil, err
+		}
+		r.events.record = r.recorder.event
+		r.observer = newObserver(r, *cfg.Record, r.recorder.out)
+	}
+	return r, nil
 }
 
 // Start makes nodes and links, lets time run, and begins to start the software.
@@ -126,6 +147,7 @@ func (r *Run) Start(ctx context.Context) (err error) {
 	r.started = time.Now()
 	defer func() {
 		if err != nil {
+			r.Conclude(record.Failed, err.Error())
 			err = errors.Join(err, r.Stop(context.WithoutCancel(ctx)))
 		}
 	}()
@@ -191,6 +213,11 @@ func (r *Run) Start(ctx context.Context) (err error) {
 		"routers":    r.startSoftware,
 		"commands":   r.startCommands,
 		"end":        r.waitEnd,
+		"record":     r.recorder.follow,
+		"routes":     r.observer.watch,
+		"pairs":      r.observer.follow,
+		"streams":    r.recorder.stream,
+		"workloads":  r.recorder.work,
 	})
 	if len(r.prober.pairs) == 0 {
 		r.converge()
@@ -251,6 +278,7 @@ func (r *Run) topologyChanged(changes []applied) {
 	r.events.add(events...)
 	r.oracle.wake()
 	r.metrics.note(changes)
+	r.observer.note(observation{links: changes})
 }
 
 func (r *Run) topologyEvent(c applied) Event {
@@ -297,9 +325,12 @@ func (r *Run) problem(part, text string) {
 	}
 }
 
-// waitEnd closes ended when the scenario's duration is over.
+// waitEnd closes ended when the scenario's duration is over, or what is to be measured.
 func (r *Run) waitEnd(ctx context.Context) error {
 	d := time.Duration(r.plan.Scenario.Spec.Duration)
+	if end := r.recorder.end(); end > 0 && (d == 0 || end < d) {
+		d = end
+	}
 	if d == 0 {
 		return nil
 	}
@@ -313,7 +344,8 @@ func (r *Run) waitEnd(ctx context.Context) error {
 // Converged is closed when every pair of stations has reached each other once.
 func (r *Run) Converged() <-chan struct{} { return r.converged }
 
-// Ended is closed when the scenario's duration is over. The run goes on until Stop.
+// Ended is closed when the scenario's duration is over, or the span that is recorded.
+// The run goes on until Stop.
 func (r *Run) Ended() <-chan struct{} { return r.ended }
 
 // Events gives the events kept and then each new one, until cancel is called.
@@ -372,6 +404,7 @@ const maxSpeed = 100_000
 // run only lets go of its nodes' devices.
 func (r *Run) Stop(ctx context.Context) error {
 	r.phase.Store(int32(PhaseStopping))
+	ended := r.timeline.Now()
 	r.timeline.Pause()
 	if r.cancel != nil {
 		r.cancel()
@@ -387,6 +420,6 @@ func (r *Run) Stop(ctx context.Context) error {
 	if r.part == nil {
 		errs = append(errs, r.nodes.Destroy(ctx))
 	}
-	errs = append(errs, r.events.close())
+	errs = append(errs, r.recorder.finish(ended))
 	return errors.Join(errs...)
 }

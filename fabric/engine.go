@@ -153,7 +153,7 @@ func build(c Config, l *ledger) (*Engine, error) {
 	nodes := make(map[int]*transit)
 	for i, p := range c.Ports {
 		q := newPort(PortID(i), p, c.Seed)
-		q.account = &e.ledger.ports[i]
+		q.account, q.control = &e.ledger.ports[i], &e.ledger.control[i]
 		var err error
 		if q.guard, err = newGuard(p.Origin); err != nil {
 			return nil, fmt.Errorf("fabric: port %d (%s): %w", i, p.Name, err)
@@ -241,6 +241,9 @@ func (e *Engine) SetCarriers(carriers ...Carrier) error {
 
 // Counters of a port. A super-frame counts as the frames that it stands for.
 func (e *Engine) Counters(id PortID) Counters { return e.ledger.counters(id) }
+
+// Control implements ControlCounter.
+func (e *Engine) Control(id PortID) [Protocols]Load { return e.ledger.controlOf(id) }
 
 // Fidelity says how truthfully frames were carried so far.
 func (e *Engine) Fidelity() Fidelity { return e.ledger.fidelity(e.timeline.Monotonic()) }

@@ -18,7 +18,12 @@ type ledger struct {
 	workers []*workerAccount
 	// delivered by worker and peer.
 	delivered [][]delivered
+	// control by PortID, written as ports are.
+	control []controlAccount
 }
+
+// controlAccount is what control protocols sent at a port.
+type controlAccount [Protocols]struct{ frames, bytes atomic.Uint64 }
 
 // portAccount is what became of frames that a port's node sent. It fills lines of
 // the cache.
@@ -44,10 +49,11 @@ const (
 	portAccountSize   = int(unsafe.Sizeof(portAccount{}))
 	workerAccountSize = (int(unsafe.Sizeof(workerAccount{})) + 63) &^ 63
 	deliveredSize     = int(unsafe.Sizeof(delivered{}))
+	controlSize       = int(unsafe.Sizeof(controlAccount{}))
 )
 
 func ledgerSize(ports, workers int) int {
-	return ports*portAccountSize + workers*(workerAccountSize+ports*deliveredSize)
+	return ports*(portAccountSize+controlSize) + workers*(workerAccountSize+ports*deliveredSize)
 }
 
 // newLedger makes a ledger of this process alone.
@@ -71,6 +77,7 @@ func layLedger(at unsafe.Pointer, ports, workers int) *ledger {
 		l.delivered = append(l.delivered, unsafe.Slice((*delivered)(at), ports))
 		at = unsafe.Add(at, ports*deliveredSize)
 	}
+	l.control = unsafe.Slice((*controlAccount)(at), ports)
 	return l
 }
 
@@ -95,6 +102,15 @@ func (l *ledger) counters(id PortID) Counters {
 		c.ReceivedBytes += d[id].bytes.Load()
 	}
 	return c
+}
+
+// controlOf a port.
+func (l *ledger) controlOf(id PortID) (load [Protocols]Load) {
+	for i := range load {
+		c := &l.control[id][i]
+		load[i] = Load{c.frames.Load(), c.bytes.Load()}
+	}
+	return load
 }
 
 // fidelity at host instant now.

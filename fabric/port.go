@@ -46,6 +46,7 @@ type port struct {
 
 	// Of the worker alone:
 	account *portAccount
+	control *controlAccount
 	dir     direction
 	flight  ring
 	place   int       // in the worker's queue, -1 if nothing is under way

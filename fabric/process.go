@@ -56,7 +56,11 @@ type Process struct {
 	closed   bool
 }
 
-var _ Fabric = (*Process)(nil)
+var (
+	_ Fabric         = (*Process)(nil)
+	_ ControlCounter = (*Process)(nil)
+	_ ControlCounter = (*Engine)(nil)
+)
 
 // NewProcess is New for an engine in a process of its own. The program must call
 // Main before anything else.
@@ -246,6 +250,9 @@ func (p *Process) SetCarriers(carriers ...Carrier) error {
 // Counters of a port. A super-frame counts as the frames that it stands for.
 func (p *Process) Counters(id PortID) Counters { return p.ledger.counters(id) }
 
+// Control implements ControlCounter.
+func (p *Process) Control(id PortID) [Protocols]Load { return p.ledger.controlOf(id) }
+
 // Fidelity says how truthfully frames were carried so far.
 func (p *Process) Fidelity() Fidelity {
 	f := p.ledger.fidelity(p.config.Timeline.Monotonic())
@@ -348,4 +355,14 @@ func (p *Process) Close() error {
 		errs = append(errs, p.socket.Close())
 	}
 	return errors.Join(append(errs, p.shared.Close())...)
+}
+
+// PID is the id of the process that carries frames, 0 while there is none.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.child == nil {
+		return 0
+	}
+	return p.child.process.Pid
 }

@@ -231,6 +231,11 @@ func (w *worker) carry(p *port, now int64, data []byte, frames, size int) {
 	if c := p.capture.Load(); c != nil {
 		c.record(outbound, now, data)
 	}
+	if kind := protocolOf(data[tap.HeaderLen:]); kind < Protocols {
+		c := &p.control[kind]
+		c.frames.Add(uint64(frames))
+		c.bytes.Add(uint64(size))
+	}
 	if p.guard != nil && p.guard.forged(data[tap.HeaderLen:]) {
 		p.account.forged.Add(uint64(frames))
 		if p.guard.drop {

@@ -249,7 +249,7 @@ func (r *roster) LookupFrom(ctx context.Context, node string, src, dst netip.Add
 	}, nil
 }
 
-// route is a message of type RTM_NEWROUTE.
+// route is a message of type RTM_NEWROUTE or RTM_DELROUTE.
 type route struct {
 	prefix        netip.Prefix
 	table         uint32
@@ -264,10 +264,10 @@ type hop struct {
 	index int32
 }
 
-// parseRoute reads an RTM_NEWROUTE (rtnetlink(7)). Messages of other types and
-// families give a route of type 0.
+// parseRoute reads an RTM_NEWROUTE or RTM_DELROUTE (rtnetlink(7)). Messages of other
+// types and families give a route of type 0.
 func parseRoute(m message) (route, error) {
-	if m.typ != unix.RTM_NEWROUTE || len(m.data) < unix.SizeofRtMsg {
+	if m.typ != unix.RTM_NEWROUTE && m.typ != unix.RTM_DELROUTE || len(m.data) < unix.SizeofRtMsg {
 		return route{}, nil
 	}
 	d := m.data

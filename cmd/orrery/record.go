@@ -9,24 +9,13 @@ import (
 
 	pb "orrery.dev/orrery/api/orrery/v1alpha1"
 	"orrery.dev/orrery/emulation"
-	"orrery.dev/orrery/plan"
 )
 
-// What a recorded run consists of, in the directory given to --record.
+// What a record holds beside that of package record.
 const (
-	recordedScenario = "scenario.yaml" // as resolved
-	recordedEvents   = "events.jsonl"
-	recordedSummary  = "summary.json" // the last status
-	recordedLogs     = "logs"         // NODE/PROCESS.log
+	recordedSummary = "summary.json" // the last status
+	recordedLogs    = "logs"         // NODE/PROCESS.log
 )
-
-func recordScenario(dir string, p *plan.Plan) error {
-	b, err := p.Scenario.YAML()
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, recordedScenario), b, 0o644)
-}
 
 func recordSummary(dir string, st *pb.Status) error {
 	var b bytes.Buffer

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"orrery.dev/orrery/fabric"
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/plan"
+	"orrery.dev/orrery/record"
 	"orrery.dev/orrery/rundir"
 )
 
@@ -29,7 +29,7 @@ type upOptions struct {
 	length   time.Duration
 	wait     string
 	within   time.Duration
-	record   string
+	record   recordOptions
 	speed    float64
 	plain    bool
 	spin     bool
@@ -56,7 +56,7 @@ until interrupted, until the scenario's duration or --for is over, or until
 	f.DurationVar(&o.length, "for", 0, "end after so much host time")
 	f.StringVar(&o.wait, "wait", "", `"up": fail unless all software comes up; "converged": and all stations reach each other`)
 	f.DurationVar(&o.within, "within", 5*time.Minute, "how long --wait waits")
-	f.StringVar(&o.record, "record", "", "directory to keep the scenario, the events, the logs and the last status in")
+	o.record.add(f)
 	f.Float64Var(&o.speed, "speed", 0, "seconds of orbit per second; default the scenario's")
 	f.BoolVar(&o.plain, "plain", false, "lines instead of a live picture, also on a terminal")
 	f.BoolVar(&o.spin, "spin", false, "the workers that carry frames poll instead of sleeping: less lateness, for most of a CPU each")
@@ -110,10 +110,8 @@ func up(ctx context.Context, file string, o *upOptions) error {
 			return err
 		}
 	}
-	if o.record != "" {
-		if err := os.MkdirAll(o.record, 0o755); err != nil {
-			return err
-		}
+	if _, err := o.record.recording(); err != nil {
+		return err
 	}
 	if o.detach {
 		return detach(ctx, file, name, o)
@@ -135,8 +133,9 @@ func detach(ctx context.Context, file, name string, o *upOptions) error {
 		return err
 	}
 	defer log.Close()
-	args := []string{"up", file, "--detached", "--plain", "--name", name, "--for", o.length.String(), "--record", o.record, "--speed", fmt.Sprint(o.speed),
+	args := []string{"up", file, "--detached", "--plain", "--name", name, "--for", o.length.String(), "--speed", fmt.Sprint(o.speed),
 		fmt.Sprintf("--spin=%v", o.spin), fmt.Sprintf("--one-by-one=%v", o.oneByOne)}
+	args = append(args, o.record.arguments()...)
 	cmd := exec.Command(self, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -230,15 +229,12 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 		},
 		Progress: screen.bringUp,
 	}
-	if o.record != "" {
-		if err := recordScenario(o.record, p); err != nil {
-			return err
-		}
-		cfg.EventFile = filepath.Join(o.record, recordedEvents)
+	if cfg.Record, err = o.record.recording(); err != nil {
+		return err
 	}
 	run, err := emulation.New(cfg)
 	if err != nil {
-		return err
+		return errors.Join(err, rundir.Remove(name))
 	}
 	if err := run.Start(ctx); err != nil {
 		_ = rundir.Remove(name)
@@ -249,6 +245,7 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	defer func() {
 		if !ended {
 			screen.close()
+			run.Conclude(record.Failed, "the emulator failed")
 			err = errors.Join(err, run.Stop(context.WithoutCancel(ctx)))
 		}
 		// What could not be ended is for "orrery down", which needs the directory.
@@ -267,8 +264,11 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	reason := live(ctx, run, server, screen, o, served)
 	last := server.Status()
 	screen.close()
-	if o.record != "" {
-		if err := errors.Join(recordSummary(o.record, last), recordLogs(o.record, run)); err != nil {
+	if reason != nil {
+		run.Conclude(record.Failed, reason.Error())
+	}
+	if dir := o.record.dir; dir != "" {
+		if err := errors.Join(recordSummary(dir, last), recordLogs(dir, run)); err != nil {
 			fmt.Fprintln(os.Stderr, "orrery: the record is not whole: "+err.Error())
 		}
 	}
@@ -318,12 +318,15 @@ func live(ctx context.Context, run *emulation.Run, server *api.Server, screen *s
 		for redraw := false; !redraw; {
 			select {
 			case <-ctx.Done():
+				run.Conclude(record.Interrupted, "it was interrupted")
 				return nil
 			case <-over:
+				run.Conclude(record.Complete, "--for was over")
 				return nil
 			case <-run.Ended():
 				return nil
 			case <-server.StopRequested():
+				run.Conclude(record.Interrupted, "'orrery down' ended it")
 				return nil
 			case err := <-served:
 				return err

@@ -43,6 +43,7 @@ var (
 	_ fabric.Attacher         = (*Fabric)(nil)
 	_ fabric.Placer           = (*Fabric)(nil)
 	_ fabric.UnderlayStatuser = (*Fabric)(nil)
+	_ fabric.ControlCounter   = (*Fabric)(nil)
 )
 
 type port struct {
@@ -51,6 +52,7 @@ type port struct {
 	detached bool
 	host     *underlay.Peer // where it lives if it is detached; nil if nobody knows
 	counters fabric.Counters
+	control  [fabric.Protocols]fabric.Load
 	received []Delivery
 
 	// What leaves the port.
@@ -136,6 +138,10 @@ func (f *Fabric) Send(id fabric.PortID, frame []byte) {
 	}
 	p.counters.SentFrames++
 	p.counters.SentBytes += uint64(len(frame))
+	if kind, ok := fabric.Classify(frame); ok {
+		p.control[kind].Frames++
+		p.control[kind].Bytes += uint64(len(frame))
+	}
 	now := f.timeline.Monotonic()
 	w := p.wire
 	if w == nil {
@@ -295,6 +301,13 @@ func (f *Fabric) Counters(id fabric.PortID) fabric.Counters {
 	defer f.mu.Unlock()
 	f.run()
 	return f.ports[id].counters
+}
+
+// Control implements fabric.ControlCounter.
+func (f *Fabric) Control(id fabric.PortID) [fabric.Protocols]fabric.Load {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ports[id].control
 }
 
 // Fidelity is perfect, but for frames that an underlay has brought after they were due.

@@ -22,7 +22,8 @@ import (
 	"orrery.dev/orrery/node"
 )
 
-// Engine implements node.Engine, node.Lookuper, node.DropCounter and node.Silencer.
+// Engine implements node.Engine, node.Lookuper, node.DropCounter,
+// node.Silencer and node.RouteWatcher.
 type Engine struct {
 	dir string
 	// OnExec is what Exec does. Default: nothing, with exit code 0. It is set
@@ -36,6 +37,7 @@ type Engine struct {
 	process  map[[2]string]*process
 	nextPID  int
 	changes  int
+	watchers map[*watcher]bool
 	silences int
 }
 
@@ -58,6 +60,7 @@ var (
 	_ = node.Lookuper((*Engine)(nil))
 	_ = node.DropCounter((*Engine)(nil))
 	_ = node.Silencer((*Engine)(nil))
+	_ = node.RouteWatcher((*Engine)(nil))
 )
 
 // New returns an engine whose nodes have their directories below dir.
@@ -348,6 +351,7 @@ func (e *Engine) SetRoutes(ctx context.Context, name string, protocol int, route
 		if n.routes[k.p][k.m] != r {
 			n.routes[k.p][k.m] = r
 			e.changes++
+			e.tell(update(name, node.RouteSet, r))
 		}
 	}
 	for p, byMetric := range n.routes {
@@ -355,6 +359,7 @@ func (e *Engine) SetRoutes(ctx context.Context, name string, protocol int, route
 			if _, keep := want[key{p, m}]; r.Protocol == protocol && !keep {
 				delete(byMetric, m)
 				e.changes++
+				e.tell(update(name, node.RouteGone, r))
 			}
 		}
 	}

@@ -1,0 +1,134 @@
+package observe
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+const ms = time.Millisecond
+
+func TestTrackerFollowsAHandover(t *testing.T) {
+	tr := NewTracker(3)
+	tr.Pair(50*ms, 0, Reachable)
+	tr.Pair(50*ms, 1, Reachable) // pair 2 never is
+	tr.Topology(100*ms, 0, 1, 7)
+	tr.Topology(100*ms, 1, 0, 8) // the same instant
+	tr.Pair(100*ms, 0, BlackHole)
+	tr.Pair(100*ms, 2, BlackHole)
+	tr.Table(110*ms, 4)
+	tr.Table(120*ms, 5)
+	tr.Pair(120*ms, 0, Loop)
+	tr.Pair(120*ms, 1, Loop)
+	tr.Table(150*ms, 5)
+	tr.Pair(150*ms, 0, Reachable)
+	tr.Topology(160*ms, 0, 1, 9) // pair 1 still is in its loop
+	tr.Table(170*ms, 6)
+	tr.Pair(190*ms, 1, Reachable)
+	tr.Pair(200*ms, 1, NoPath) // the sky's, and nobody's loss
+	tr.Close(500 * ms)
+
+	c, o := tr.Take()
+	want := []Convergence{
+		{At: 100 * ms, Up: 1, Down: 1, First: 7, Changes: 3, Nodes: 2, LastChange: 150 * ms, Pairs: 2, Restored: true, RestoredAt: 190 * ms,
+			Lost: 50*ms + 70*ms, Loop: 30*ms + 70*ms, LoopPairs: 2, Overlapped: true},
+		{At: 160 * ms, Down: 1, First: 9, Changes: 1, Nodes: 1, LastChange: 170 * ms},
+	}
+	if !slices.Equal(c, want) {
+		t.Errorf("convergence\n%+v, want\n%+v", c, want)
+	}
+	outages := []Outage{
+		{From: 100 * ms, To: 150 * ms, Pair: 0, Cause: Loop},
+		{From: 120 * ms, To: 190 * ms, Pair: 1, Cause: Loop},
+		{From: 200 * ms, To: 500 * ms, Pair: 1, Cause: NoPath, Open: true},
+	}
+	if !slices.Equal(o, outages) {
+		t.Errorf("outages\n%+v, want\n%+v", o, outages)
+	}
+	if c, o := tr.Take(); c != nil || o != nil {
+		t.Error("they are handed out twice")
+	}
+}
+
+// Whatever happens: the time that pairs were cut off after they had been reachable is
+// told once by outages and, as far as a way existed, once by convergence.
+func TestTrackerAccountsForAllTime(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const pairs = 4
+		tr := NewTracker(pairs)
+		var now time.Duration
+		var state [pairs]State
+		var been [pairs]bool
+		var cut, away [pairs]time.Duration
+		events, loops := 0, time.Duration(0)
+		var looping [pairs]time.Duration
+		for i := range state {
+			state[i] = NoPath
+		}
+		pass := func(d time.Duration) {
+			now += d
+			for i, s := range state {
+				if been[i] && s != Reachable {
+					away[i] += d
+				}
+				if been[i] && (s == BlackHole || s == Loop) {
+					cut[i] += d
+				}
+				if been[i] && s == Loop {
+					looping[i] += d
+				}
+			}
+		}
+		tr.Topology(0, 1, 0, 0)
+		for range rapid.IntRange(0, 60).Draw(t, "steps") {
+			pass(time.Duration(rapid.IntRange(0, 3).Draw(t, "ms")) * ms)
+			switch rapid.IntRange(0, 4).Draw(t, "what") {
+			case 0:
+				if now > 0 {
+					events++
+				}
+				tr.Topology(now, 1, 0, 0)
+			case 1:
+				tr.Table(now, 0)
+			default:
+				i := rapid.IntRange(0, pairs-1).Draw(t, "pair")
+				state[i] = State(rapid.IntRange(0, int(Loop)).Draw(t, "state"))
+				been[i] = been[i] || state[i] == Reachable
+				tr.Pair(now, i, state[i])
+			}
+		}
+		pass(ms)
+		tr.Close(now)
+		conv, outages := tr.Take()
+		var lost, wantLost time.Duration
+		for i := range pairs {
+			wantLost += cut[i]
+			loops += looping[i]
+			var sum, last time.Duration
+			for _, o := range outages {
+				if o.Pair != i {
+					continue
+				}
+				if o.From < last || o.To < o.From || o.Cause == Reachable {
+					t.Fatalf("outages %+v", outages)
+				}
+				sum, last = sum+o.To-o.From, o.To
+			}
+			if sum != away[i] {
+				t.Fatalf("pair %d was away for %v, and outages add up to %v: %+v", i, away[i], sum, outages)
+			}
+		}
+		var loop time.Duration
+		for _, c := range conv {
+			lost, loop = lost+c.Lost, loop+c.Loop
+			if c.Restored && (c.RestoredAt < c.At || c.Pairs == 0) || c.LoopPairs > c.Pairs {
+				t.Fatalf("%+v", c)
+			}
+		}
+		if lost != wantLost || loop != loops {
+			t.Fatalf("pairs were cut off for %v and in loops for %v, want %v and %v", lost, loop, wantLost, loops)
+		}
+	})
+}
