@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"orrery.dev/orrery/experiment"
 	"orrery.dev/orrery/record"
 	"orrery.dev/orrery/report/plot"
 )
@@ -171,7 +172,11 @@ func (r *Report) environment() []fact {
 	}
 	about("Scenario", func(x *record.Run) string {
 		s := &x.Scenario
-		return fmt.Sprintf("%s: %s, %s, %d ports", s.Name, plural(s.Satellites, "satellite"), plural(len(s.Stations), "station"), s.Ports)
+		name := s.Name + ": "
+		if x.Labels[experiment.LabelExperiment] != "" { // it is named after the variant
+			name = ""
+		}
+		return fmt.Sprintf("%s%s, %s, %d ports", name, plural(s.Satellites, "satellite"), plural(len(s.Stations), "station"), s.Ports)
 	})
 	about("Sky", func(x *record.Run) string {
 		at := func(us int64) string {

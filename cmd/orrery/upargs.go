@@ -14,14 +14,18 @@ func upArguments(j *experiment.Job) []string {
 	for _, name := range slices.Sorted(maps.Keys(j.Labels)) {
 		args = append(args, "--label", name+"="+j.Labels[name])
 	}
-	if j.Observe.Pairs == "all" {
-		args = append(args, "--all-pairs")
+	if j.Observe.Pairs != "" {
+		args = append(args, "--pairs", j.Observe.Pairs)
 	}
 	for _, p := range j.Observe.Probes {
 		args = append(args, "--probe", fmt.Sprintf("%s,%s,%s", p.Source, p.Destination, p.Interval))
 	}
 	for _, w := range j.Observe.Workloads {
-		args = append(args, "--workload", fmt.Sprintf("%s,%s,%s,%s,%s,%.0f", w.Name, w.Source, w.Destination, w.Protocol, w.Congestion, float64(w.Rate)))
+		text := fmt.Sprintf("%s=%s,%s,%s,%s", w.Name, w.Source, w.Destination, w.Protocol, w.Congestion)
+		if w.Rate > 0 {
+			text += "," + w.Rate.String()
+		}
+		args = append(args, "--workload", text)
 	}
 	return args
 }
