@@ -212,7 +212,14 @@ func (r *Report) environment() []fact {
 	return facts
 }
 
-func span(us int64) string { return plot.Seconds.Format(float64(us) * micro) }
+// span is a length of time: "30m", "3m20s", "11.319s".
+func span(us int64) string {
+	text := (time.Duration(us) * time.Microsecond).Round(time.Millisecond).String()
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		return short + "m"
+	}
+	return text
+}
 
 // runs lists all that have a record.
 func (r *Report) runs() []runRow {

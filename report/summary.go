@@ -125,7 +125,7 @@ func (r *Report) sentence(m *Metric, with []*Variant) string {
 		return 0
 	})
 	low, high := with[0], with[len(with)-1]
-	if low.Estimate(m).Value == high.Estimate(m).Value {
+	if m.format(low.Estimate(m).Value) == m.format(high.Estimate(m).Value) {
 		return fmt.Sprintf("%s was %s in all variants.", all, m.format(low.Estimate(m).Value))
 	}
 	s := fmt.Sprintf("%s was lowest with %s and highest with %s.", all, value(low), value(high))
