@@ -140,7 +140,13 @@ func (r *Report) settling() *figure {
 }
 
 func (r *Report) stretch() *figure {
-	f := r.curves("Distribution of stretch", "stretch: delay of the tables' way over that of the shortest", func(f *Figures) *estimate.Distribution { return &f.Stretch }, plot.Axis{})
+	high := 1.1 // so that nothing much looks like it
+	for _, v := range r.counting() {
+		if x := v.pooled(func(f *Figures) *estimate.Distribution { return &f.Stretch }).Quantile(1); x > high {
+			high = x
+		}
+	}
+	f := r.curves("Distribution of stretch", "stretch: delay of the tables' way over that of the shortest", func(f *Figures) *estimate.Distribution { return &f.Stretch }, plot.Axis{Min: 1, Max: high})
 	if f != nil {
 		f.Caption = "Weighted by time, while a pair was reachable."
 	}

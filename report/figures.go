@@ -39,7 +39,7 @@ type Figures struct {
 	Settle      estimate.Distribution // s from event to the last change of a table
 	Stretch     estimate.Distribution // by time
 	RoundTrips  map[[2]string]*RoundTrips
-	EchoLoss    float64
+	EchoLoss    float64            // of echo requests for which the sky had a way
 	Control     map[string]float64 // bytes/s of host time in all the network, by protocol
 	ControlSum  float64
 	Frames      float64            // control frames/s of host time
@@ -180,7 +180,9 @@ func (f *Figures) roundTrips(d *record.Dir) error {
 			f.RoundTrips[key] = p
 		}
 		p.Sent++
-		sent++
+		if r.Oracle != nil {
+			sent++
+		}
 		measured, oracle := math.NaN(), math.NaN()
 		if r.Measured != nil {
 			measured = *r.Measured * micro
@@ -190,7 +192,9 @@ func (f *Figures) roundTrips(d *record.Dir) error {
 		}
 		if r.Lost {
 			p.Lost++
-			lost++
+			if r.Oracle != nil {
+				lost++
+			}
 		}
 		p.At, p.Measured, p.Oracle = append(p.At, f.since(r.At)), append(p.Measured, measured), append(p.Oracle, oracle)
 		return nil

@@ -33,7 +33,7 @@ var Metrics = []Metric{
 	{"repair_p50", "repair p50", "the median time from an event that cut pairs off until all of them forward again", plot.Seconds, "", func(f *Figures) float64 { return f.Repair.Quantile(0.5) }},
 	{"settle_p50", "settle p50", "the median time from an event to the last table change that followed", plot.Seconds, "", func(f *Figures) float64 { return f.Settle.Quantile(0.5) }},
 	{"stretch", "stretch", "the mean stretch of paths over the shortest", plot.Plain, "", func(f *Figures) float64 { return f.Stretch.Mean() }},
-	{"echo_loss", "echoes lost", "the share of echo requests between stations that were not answered", plot.Percent, "", func(f *Figures) float64 { return f.EchoLoss }},
+	{"echo_loss", "echoes lost", "the share of echo requests between stations that were not answered although a way existed", plot.Percent, "", func(f *Figures) float64 { return f.EchoLoss }},
 	{"control", "control", "control traffic in all the network", plot.Bytes, "/s", func(f *Figures) float64 { return f.ControlSum }},
 	{"cpu", "CPU", "the number of CPUs that the daemons keep busy", plot.Plain, " CPU", func(f *Figures) float64 { return f.DaemonCPU }},
 	{"memory", "memory", "memory of the daemons", plot.Bytes, "", func(f *Figures) float64 { return f.DaemonBytes }},
