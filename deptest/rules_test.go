@@ -66,6 +66,16 @@ var forbiddings = []forbidding{
 		because:   "a run can be driven by a test or a program without any server",
 	},
 	{
+		packages:  []string{"experiment/...", "report/...", "index"},
+		forbidden: []string{"emulation", "fabric/...", "node/...", "api/...", "cmd/..."},
+		because:   "what was recorded is compared without the means to run it; runs are carried out by a launcher that is handed in",
+	},
+	{
+		packages:  []string{"report/...", "index"},
+		forbidden: []string{"plan/...", "orbit/..."},
+		because:   "a report follows from records alone, whatever made them",
+	},
+	{
 		packages:  []string{"cmd/orrery-init", "kube/supervise"},
 		forbidden: []string{"scenario/...", "plan/...", "router", "net/http", "text/template", "github.com/spf13/..."},
 		because:   "it stays in each of thousands of pods, and has to be small",
@@ -147,6 +157,11 @@ var reserves = []reserve{
 		imported: []string{"github.com/parquet-go/..."},
 		for_:     []string{"record"},
 		because:  "one package knows how what was observed is kept",
+	},
+	{
+		imported: []string{"modernc.org/..."},
+		for_:     []string{"index"},
+		because:  "the index of runs is the one thing in a database",
 	},
 	{
 		imported: []string{"math/rand"},

@@ -83,6 +83,9 @@ func (d *decoder) value(n *node, v reflect.Value, path string) {
 		v = v.Elem()
 	}
 	switch p := v.Addr().Interface().(type) {
+	case *Changes:
+		d.changes(n, p, path)
+		return
 	case *Distance:
 		quantity(d, n, p, path, distanceUnits.name, distanceUnits.example, ParseDistance)
 		return

@@ -14,23 +14,32 @@ import (
 // files that it names. A scenario that is not valid gives Errors; a file that
 // cannot be read gives the operating system's error.
 func Load(path string) (*Scenario, error) {
+	data, err := readFile(path, "scenario")
+	if err != nil {
+		return nil, err
+	}
+	return parse(newSource(path), data, true)
+}
+
+// readFile reads a file of bounded size; noun says in errors what it is.
+func readFile(path, noun string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("the scenario cannot be read: %w", err)
+		return nil, fmt.Errorf("the %s cannot be read: %w", noun, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("the scenario cannot be read: %w", err)
+		return nil, fmt.Errorf("the %s cannot be read: %w", noun, err)
 	}
 	if info.IsDir() {
-		return nil, fmt.Errorf("%s is a directory; name a scenario file", path)
+		return nil, fmt.Errorf("%s is a directory; name %s file", path, article(noun))
 	}
 	var data bytes.Buffer
 	if _, err := data.ReadFrom(&limited{f, maxSize + 1}); err != nil {
-		return nil, fmt.Errorf("the scenario cannot be read: %w", err)
+		return nil, fmt.Errorf("the %s cannot be read: %w", noun, err)
 	}
-	return parse(newSource(path), data.Bytes(), true)
+	return data.Bytes(), nil
 }
 
 // limited ends a stream after n bytes, so that /dev/zero is a large file only.
@@ -64,24 +73,15 @@ func ParseObject(dir string, data []byte) (*Scenario, error) {
 }
 
 func parse(src *source, data []byte, files bool) (*Scenario, error) {
-	fail := func(at position, what, right string) error {
-		r := &report{source: src}
-		r.add(at, "", what, right)
-		return r.errors()
+	root, values, err := read(src, data, Kind)
+	if err != nil {
+		return nil, err
 	}
-	if len(data) > maxSize {
-		return nil, fail(position{}, fmt.Sprintf("the file is larger than %d MiB", maxSize>>20), "a scenario is some kilobytes of YAML; name orbit files in it instead of writing them out")
-	}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	text := strings.ReplaceAll(string(data), "\r\n", "\n")
-	src.lines = strings.Split(text, "\n")
-	if at, what := unreadable(text); what != "" {
-		return nil, fail(at, what, "write UTF-8 text")
-	}
-	root, values, syntax := parseTree(text)
-	if syntax != nil {
-		return nil, fail(syntax.at, syntax.what, syntax.right)
-	}
+	return build(src, root, values, files)
+}
+
+// build makes a scenario of a tree of so many values.
+func build(src *source, root *node, values int, files bool) (*Scenario, error) {
 	s := &Scenario{source: src}
 	r := &report{source: src}
 	examine(r, root, values, s, files)
@@ -91,11 +91,34 @@ func parse(src *source, data []byte, files bool) (*Scenario, error) {
 	return s, nil
 }
 
+// read makes the tree of a document of a kind, and counts its values.
+func read(src *source, data []byte, kind string) (root *node, values int, err error) {
+	fail := func(at position, what, right string) error {
+		r := &report{source: src}
+		r.add(at, "", what, right)
+		return r.errors()
+	}
+	if len(data) > maxSize {
+		return nil, 0, fail(position{}, fmt.Sprintf("the file is larger than %d MiB", maxSize>>20), "a scenario is some kilobytes of YAML; name orbit files in it instead of writing them out")
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	text := strings.ReplaceAll(string(data), "\r\n", "\n")
+	src.lines = strings.Split(text, "\n")
+	if at, what := unreadable(text); what != "" {
+		return nil, 0, fail(at, what, "write UTF-8 text")
+	}
+	root, values, syntax := parseTree(text, kind)
+	if syntax != nil {
+		return nil, 0, fail(syntax.at, syntax.what, syntax.right)
+	}
+	return root, values, nil
+}
+
 // examine runs all checks of a document of so many values, ended early by too
 // many problems.
 func examine(r *report, root *node, values int, s *Scenario, files bool) {
 	defer r.catch()
-	if otherKind(r, root) {
+	if otherKind(r, root, Kind) {
 		return
 	}
 	decode(root, values+maxAliased, s, r)
@@ -105,12 +128,12 @@ func examine(r *report, root *node, values int, s *Scenario, files bool) {
 	}
 }
 
-// otherKind says whether a document is an object of another kind, of which
-// nothing else is worth telling.
-func otherKind(r *report, root *node) bool {
+// otherKind says whether a document is an object of another kind than the one
+// that is wanted. Then nothing else of it is worth telling.
+func otherKind(r *report, root *node, kind string) bool {
 	for _, e := range root.entries {
-		if e.key.text == "kind" && e.value.kind == scalar && e.value.text != Kind && nearest(e.value.text, []string{Kind}) == "" {
-			r.add(e.value.position, "kind", fmt.Sprintf("the kind is %q, not %s", clipped(e.value.text), Kind), fmt.Sprintf("write \"apiVersion: %s\" and \"kind: %s\"", APIVersion, Kind))
+		if e.key.text == "kind" && e.value.kind == scalar && e.value.text != kind && nearest(e.value.text, []string{kind}) == "" {
+			r.add(e.value.position, "kind", fmt.Sprintf("the kind is %q, not %s", clipped(e.value.text), kind), fmt.Sprintf("write \"apiVersion: %s\" and \"kind: %s\"", APIVersion, kind))
 			return true
 		}
 	}
@@ -119,7 +142,7 @@ func otherKind(r *report, root *node) bool {
 
 // unreadable finds bytes that no text has.
 func unreadable(text string) (position, string) {
-	at := position{1, 1}
+	at := position{line: 1, column: 1}
 	for i, r := range text {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD"):
@@ -127,7 +150,7 @@ func unreadable(text string) (position, string) {
 		case r < ' ' && r != '\n' && r != '\t', r == 0x7f, r == 0xfeff:
 			return at, fmt.Sprintf("the file holds the control character U+%04X", r)
 		case r == '\n':
-			at = position{at.line + 1, 1}
+			at = position{line: at.line + 1, column: 1}
 		default:
 			at.column++
 		}

@@ -80,8 +80,11 @@ const maxProblems = 20
 // errTooMany stops the search for problems.
 var errTooMany = errors.New("too many problems")
 
-// position is a place in the source; the zero value is none.
-type position struct{ line, column int }
+// position is a place in a source; the zero value is none.
+type position struct {
+	line, column int
+	in           *source // nil for the source of the document that is read
+}
 
 // source is what a scenario was read from.
 type source struct {
@@ -126,6 +129,9 @@ func (s *source) has(path string) bool {
 func (s *source) problem(at position, path, what, right string) *Problem {
 	p := &Problem{Path: path, What: what, Right: right}
 	if s != nil {
+		if at.in != nil {
+			s = at.in
+		}
 		// The lexer has an anchor that ends its line begin before it.
 		p.File, p.Line, p.Column = s.name, at.line, max(at.column, 1)
 		p.Excerpt = s.excerpt(at)
@@ -196,7 +202,7 @@ type report struct {
 // catch ends.
 func (r *report) add(at position, path, what, right string) {
 	for _, p := range r.problems {
-		if p.Line > 0 && p.Line == at.line && p.Column == at.column && p.What == what {
+		if p.Line > 0 && (at.in == nil || p.File == at.in.name) && p.Line == at.line && p.Column == at.column && p.What == what {
 			return // the same text once more, behind an alias
 		}
 	}
@@ -219,7 +225,7 @@ func (r *report) errors() error {
 		return nil
 	}
 	slices.SortStableFunc(r.problems, func(a, b *Problem) int {
-		return cmp.Or(a.Line-b.Line, a.Column-b.Column)
+		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
 	})
 	if r.source != nil && r.source.object {
 		for _, p := range r.problems {

@@ -62,6 +62,7 @@ type syntaxError struct {
 // anchors and aliases. Tags, complex keys, merge keys and directives are
 // refused: they give a text a second reading.
 type builder struct {
+	kind    string // of the document, for messages
 	lines   []string
 	tokens  token.Tokens
 	next    int
@@ -69,9 +70,9 @@ type builder struct {
 	anchors map[string]*node
 }
 
-// parseTree reads one YAML document. It has at most so many values, not
+// parseTree reads one YAML document of a kind. It has at most so many values, not
 // counting those that aliases repeat.
-func parseTree(text string) (root *node, values int, err *syntaxError) {
+func parseTree(text, kind string) (root *node, values int, err *syntaxError) {
 	defer func() {
 		switch e := recover().(type) {
 		case nil:
@@ -81,7 +82,7 @@ func parseTree(text string) (root *node, values int, err *syntaxError) {
 			panic(e)
 		}
 	}()
-	b := &builder{lines: strings.Split(text, "\n"), anchors: map[string]*node{}}
+	b := &builder{kind: kind, lines: strings.Split(text, "\n"), anchors: map[string]*node{}}
 	for _, t := range lexer.Tokenize(text) {
 		switch t.Type {
 		case token.CommentType:
@@ -109,14 +110,14 @@ func (b *builder) firstTab(line int) position {
 	for n := line; n <= len(b.lines); n++ {
 		text := b.lines[n-1]
 		if at := strings.IndexByte(text[:len(text)-len(strings.TrimLeft(text, " \t"))], '\t'); at >= 0 {
-			return position{n, at + 1}
+			return position{line: n, column: at + 1}
 		}
 	}
-	return position{line, 1}
+	return position{line: line, column: 1}
 }
 
 func place(t *token.Token) position {
-	return position{t.Position.Line, t.Position.Column}
+	return position{line: t.Position.Line, column: t.Position.Column}
 }
 
 func (b *builder) fail(at position, what, right string) {
@@ -155,7 +156,7 @@ func (b *builder) document() *node {
 		b.take()
 	}
 	if t := b.peek(); t == nil || t.Type == token.DocumentEndType || t.Type == token.DocumentHeaderType {
-		b.fail(position{1, 1}, "the file holds no document", fmt.Sprintf("begin with %q and %q", "apiVersion: "+APIVersion, "kind: "+Kind))
+		b.fail(position{line: 1, column: 1}, "the file holds no document", fmt.Sprintf("begin with %q and %q", "apiVersion: "+APIVersion, "kind: "+b.kind))
 	}
 	root := b.value(position{}, false)
 	t := b.peek()
@@ -164,7 +165,7 @@ func (b *builder) document() *node {
 		t = b.peek()
 	}
 	if t != nil && t.Type == token.DocumentHeaderType {
-		b.fail(place(t), "a second document begins here", "a file holds one Scenario; put other documents into files of their own")
+		b.fail(place(t), "a second document begins here", "a file holds one "+b.kind+"; put other documents into files of their own")
 	}
 	if t != nil {
 		b.fail(place(t), fmt.Sprintf("%q is out of place", clipped(t.Value)), "check the indentation and the quotes")
@@ -201,11 +202,11 @@ func (b *builder) value(parent position, afterKey bool) *node {
 // end is where an absent value would stand: behind the last token.
 func (b *builder) end(parent position) position {
 	if b.next == 0 {
-		return position{1, 1}
+		return position{line: 1, column: 1}
 	}
 	last := b.tokens[b.next-1]
 	if last.Position.Line == parent.line {
-		return position{last.Position.Line, last.Position.Column + utf8.RuneCountInString(last.Value)}
+		return position{line: last.Position.Line, column: last.Position.Column + utf8.RuneCountInString(last.Value)}
 	}
 	return parent
 }
@@ -375,7 +376,7 @@ func (b *builder) anchored(parent position) *node {
 	if t := b.peek(); t != nil && t.Position.Line == at.line && b.keyed() {
 		b.fail(at, "an anchor stands before a field's name", "put it behind the ':'")
 	}
-	n := b.value(position{at.line, parent.column}, true)
+	n := b.value(position{line: at.line, column: parent.column}, true)
 	b.anchors[name] = n
 	return n
 }

@@ -93,7 +93,7 @@ var yamlCases = []string{
 // What the reader reads is what the library's own decoder reads.
 func TestTree(t *testing.T) {
 	for _, text := range yamlCases {
-		n, _, problem := parseTree(text)
+		n, _, problem := parseTree(text, Kind)
 		var v any
 		err := yaml.Unmarshal([]byte(text), &v)
 		if problem != nil {
@@ -109,7 +109,7 @@ func TestTree(t *testing.T) {
 	}
 	refused := 0
 	for _, text := range yamlCases {
-		if _, _, problem := parseTree(text); problem != nil {
+		if _, _, problem := parseTree(text, Kind); problem != nil {
 			refused++
 		}
 	}
@@ -127,7 +127,7 @@ func TestTreePositions(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := strings.Split(string(data), "\n")
-		n, _, problem := parseTree(string(data))
+		n, _, problem := parseTree(string(data), Kind)
 		if problem != nil {
 			t.Fatal(problem)
 		}

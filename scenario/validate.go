@@ -96,7 +96,11 @@ func (v *validator) line(path string) string {
 	if v.source == nil || v.source.object {
 		return path
 	}
-	return fmt.Sprintf("line %d", v.source.at(path).line)
+	at := v.source.at(path)
+	if at.in != nil && at.in != v.source {
+		return fmt.Sprintf("line %d of %s", at.line, at.in.name)
+	}
+	return fmt.Sprintf("line %d", at.line)
 }
 
 // given says whether the user wrote a field.

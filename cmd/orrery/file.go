@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"orrery.dev/orrery/celestrak"
+	"orrery.dev/orrery/experiment"
 	"orrery.dev/orrery/plan"
 	"orrery.dev/orrery/scenario"
 )
@@ -147,11 +148,16 @@ func planCommand() *cobra.Command {
 
 func schemaCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema",
-		Short: "Print the JSON Schema of scenario files, for editors",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := os.Stdout.Write(scenario.Schema())
+		Use:       "schema [scenario|experiment]",
+		Short:     "Print the JSON Schema of scenario or experiment files, for editors",
+		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"scenario", "experiment"},
+		RunE: func(_ *cobra.Command, args []string) error {
+			text := scenario.Schema()
+			if len(args) > 0 && args[0] == "experiment" {
+				text = experiment.Schema()
+			}
+			_, err := os.Stdout.Write(text)
 			return err
 		},
 	}

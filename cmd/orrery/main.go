@@ -115,6 +115,7 @@ sight, and real routing daemons that have to live with it.`,
 		&cobra.Group{ID: "life", Title: "Life of a run:"},
 		&cobra.Group{ID: "look", Title: "Looking at a run:"},
 		&cobra.Group{ID: "steer", Title: "Steering a run:"},
+		&cobra.Group{ID: "compare", Title: "Recorded runs and experiments:"},
 	)
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
@@ -127,9 +128,13 @@ sight, and real routing daemons that have to live with it.`,
 	add("life", upCommand(), downCommand())
 	add("look", statusCommand(), nodesCommand(), linksCommand(), contactsCommand(), eventsCommand(), pathCommand(), pingCommand(), captureCommand(), urlCommand())
 	add("steer", execCommand(), shellCommand(), pauseCommand(), resumeCommand(), speedCommand(), injectCommand(), undoCommand(), failuresCommand())
+	add("compare", experimentCommand(), reportCommand(), runsCommand())
 	root.AddCommand(versionCommand(), nodeCommand())
 	for _, c := range root.Commands() {
 		c.Args = countArgs(c.Args)
+		for _, sub := range c.Commands() {
+			sub.Args = countArgs(sub.Args)
+		}
 	}
 	return root
 }

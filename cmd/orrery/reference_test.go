@@ -49,7 +49,7 @@ func TestReferenceIsComplete(t *testing.T) {
 			t.Errorf("exit code %d is not told of", code)
 		}
 	}
-	for _, name := range []string{"ORRERY_RUNTIME_DIR", "ORRERY_STATE_DIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "SHELL", "TERM"} {
+	for _, name := range []string{"ORRERY_RUNTIME_DIR", "ORRERY_STATE_DIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME", "SHELL", "TERM"} {
 		if !bytes.Contains(page, []byte("`"+name+"`")) {
 			t.Errorf("variable %s is not told of", name)
 		}
@@ -78,7 +78,11 @@ func verbs(root *cobra.Command) []*cobra.Command {
 func reference(root *cobra.Command) string {
 	var b strings.Builder
 	for _, c := range verbs(root) {
-		fmt.Fprintf(&b, "\n### orrery %s\n\n", c.Use)
+		use := "orrery " + c.Use
+		if p := c.Parent(); p.HasParent() {
+			use = p.CommandPath() + " " + c.Use
+		}
+		fmt.Fprintf(&b, "\n### %s\n\n", use)
 		text := c.Long
 		if text == "" {
 			text = c.Short + "."

@@ -16,10 +16,11 @@ import (
 // "Walker.Planes" for a field.
 type comments map[string]string
 
-// readComments reads the files in dir that declare the types of the file.
+// readComments reads the files that declare the types of the files; dir is that of
+// package scenario.
 func readComments(dir string) (comments, error) {
 	c := comments{}
-	for _, name := range []string{"types.go", "kubernetes.go", "quantity.go"} {
+	for _, name := range []string{"../experiment/types.go", "types.go", "kubernetes.go", "quantity.go", "change.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, name), nil, parser.ParseComments)
 		if err != nil {
 			return nil, err

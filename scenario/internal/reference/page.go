@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"orrery.dev/orrery/experiment"
 	"orrery.dev/orrery/scenario"
 	"orrery.dev/orrery/scenario/internal/shape"
 )
@@ -16,17 +17,31 @@ import (
 //go:embed introduction.md
 var introduction string
 
+// experimentIntroduction is that of the page on experiments.
+//
+//go:embed experiment.md
+var experimentIntroduction string
+
 // Page is the reference page in Markdown, made from the sources in dir.
 func Page(dir string) ([]byte, error) {
+	return pageOf(dir, reflect.TypeFor[scenario.Scenario](), "introduction.md", introduction)
+}
+
+// ExperimentPage is that of experiment files; dir is that of package scenario.
+func ExperimentPage(dir string) ([]byte, error) {
+	return pageOf(dir, reflect.TypeFor[experiment.Experiment](), "experiment.md", experimentIntroduction)
+}
+
+func pageOf(dir string, root reflect.Type, file, introduction string) ([]byte, error) {
 	c, err := readComments(dir)
 	if err != nil {
 		return nil, err
 	}
 	var b strings.Builder
-	b.WriteString("<!-- Written by go generate ./scenario from the Go types and scenario/internal/reference/introduction.md. Do not edit. -->\n\n")
+	fmt.Fprintf(&b, "<!-- Written by go generate ./scenario from the Go types and scenario/internal/reference/%s. Do not edit. -->\n\n", file)
 	b.WriteString(introduction)
 	b.WriteString("\n## Fields\n")
-	for _, t := range types() {
+	for _, t := range types(root) {
 		fmt.Fprintf(&b, "\n### %s\n\n%s\n", t.Name(), describe(c[t.Name()], 0))
 		if names := exclusive[t.Name()]; names != nil {
 			fmt.Fprintf(&b, "\nExactly one of `%s` is given.\n", strings.Join(names, "`, `"))

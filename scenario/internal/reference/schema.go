@@ -10,12 +10,19 @@ import (
 	"strconv"
 	"time"
 
+	"orrery.dev/orrery/experiment"
 	"orrery.dev/orrery/scenario"
 	"orrery.dev/orrery/scenario/internal/shape"
 )
 
 // schemaID names the schema. It need not be fetched from there.
-const schemaID = "https://orrery.dev/schema/v1alpha1/scenario.json"
+const (
+	schemaID           = "https://orrery.dev/schema/v1alpha1/scenario.json"
+	experimentSchemaID = "https://orrery.dev/schema/v1alpha1/experiment.json"
+)
+
+// changes is a mapping whose keys are paths.
+var changes = reflect.TypeFor[scenario.Changes]()
 
 // object is a JSON object; encoding/json sorts its keys, so that the output is
 // always the same.
@@ -32,12 +39,25 @@ var exclusive = map[string][]string{
 // Schema is the JSON Schema (draft 2020-12) of the scenario file, made from the
 // sources in dir.
 func Schema(dir string) ([]byte, error) {
+	return schemaOf(dir, reflect.TypeFor[scenario.Scenario](), "Orrery scenario", schemaID)
+}
+
+// ExperimentSchema is that of the experiment file; dir is that of package scenario.
+func ExperimentSchema(dir string) ([]byte, error) {
+	return schemaOf(dir, reflect.TypeFor[experiment.Experiment](), "Orrery experiment", experimentSchemaID)
+}
+
+func schemaOf(dir string, root reflect.Type, title, id string) ([]byte, error) {
 	c, err := readComments(dir)
 	if err != nil {
 		return nil, err
 	}
 	defs := object{}
-	for _, t := range types() {
+	for _, t := range types(root) {
+		if t == changes {
+			defs[t.Name()] = object{"type": "object", "description": c[t.Name()], "propertyNames": object{"pattern": `^spec(\.|$)`}}
+			continue
+		}
 		defs[t.Name()] = structSchema(c, t)
 	}
 	for name, q := range scenario.Quantities() {
@@ -45,18 +65,18 @@ func Schema(dir string) ([]byte, error) {
 	}
 	schema := object{
 		"$schema":     "https://json-schema.org/draft/2020-12/schema",
-		"$id":         schemaID,
-		"title":       "Orrery scenario",
-		"description": c["Scenario"],
-		"$ref":        "#/$defs/Scenario",
+		"$id":         id,
+		"title":       title,
+		"description": c[root.Name()],
+		"$ref":        "#/$defs/" + root.Name(),
 		"$defs":       defs,
 	}
 	b, err := json.MarshalIndent(schema, "", "  ")
 	return append(b, '\n'), err
 }
 
-// types are all structs of the file in order of first use.
-func types() []reflect.Type {
+// types are all structs of the file of a root in order of first use.
+func types(root reflect.Type) []reflect.Type {
 	var list []reflect.Type
 	seen := map[reflect.Type]bool{reflect.TypeFor[time.Time](): true}
 	var visit func(t reflect.Type)
@@ -75,7 +95,7 @@ func types() []reflect.Type {
 			}
 		}
 	}
-	visit(reflect.TypeFor[scenario.Scenario]())
+	visit(root)
 	return list
 }
 

@@ -1,6 +1,6 @@
-// Generate writes scenario/schema.json, docs/scenario.md and
-// deploy/crd/scenarios.yaml. It runs in the
-// directory of package scenario: go generate ./scenario.
+// Generate writes scenario/schema.json, docs/scenario.md,
+// deploy/crd/scenarios.yaml, experiment/schema.json and docs/experiments.md. It
+// runs in the directory of package scenario: go generate ./scenario.
 package main
 
 import (
@@ -14,6 +14,8 @@ func main() {
 	log.SetFlags(0)
 	write("schema.json", reference.Schema)
 	write("../docs/scenario.md", reference.Page)
+	write("../experiment/schema.json", reference.ExperimentSchema)
+	write("../docs/experiments.md", reference.ExperimentPage)
 	write("../deploy/crd/scenarios.yaml", reference.Resource)
 }
 

@@ -1,0 +1,321 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"orrery.dev/orrery/experiment"
+	"orrery.dev/orrery/index"
+	"orrery.dev/orrery/record"
+	"orrery.dev/orrery/report"
+	"orrery.dev/orrery/rundir"
+)
+
+type experimentOptions struct {
+	out     string
+	maxRuns int
+	again   bool
+	dryRun  bool
+	open    bool
+}
+
+func experimentCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "experiment",
+		Short: "Compare variants of a scenario",
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	var o experimentOptions
+	run := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run all variants of an experiment and write one report",
+		Long: `Run each variant of an experiment as often as its file asks for, one after the
+other, each into a directory of its own, and write a report on all of them.
+Complete runs are kept: after a crash, or with more repetitions, the same
+command does what is missing. A run that fails does not keep the others from
+being done.`,
+		Example: "  orrery experiment run examples/experiments/iridium-protocols.yaml --dry-run\n" +
+			"  orrery experiment run examples/experiments/iridium-protocols.yaml --out protocols",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runExperiment(cmd.Context(), args[0], &o) },
+	}
+	f := run.Flags()
+	f.StringVar(&o.out, "out", "", "directory of the experiment; default its name, here")
+	f.IntVar(&o.maxRuns, "max-runs", 100, "refuse an experiment of more runs; 0 for any number")
+	f.BoolVar(&o.again, "again", false, "replace complete runs that were made of something else than the file says now")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only list variants and runs")
+	f.BoolVar(&o.open, "open", false, "open the report at the end")
+	c.AddCommand(run)
+	return c
+}
+
+func runExperiment(ctx context.Context, file string, o *experimentOptions) error {
+	e, err := experiment.Load(file)
+	if err != nil {
+		return usageError(err)
+	}
+	if o.dryRun {
+		return printExperiment(os.Stdout, e)
+	}
+	out := o.out
+	if out == "" {
+		out = e.Metadata.Name
+	}
+	unlock, err := lockDirectory(out)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	p := newProgress(e, os.Stdout)
+	done := e.Do(ctx, experiment.Options{Out: out, MaxRuns: o.maxRuns, Again: o.again, Launcher: upLauncher{}, Tell: p.step})
+	p.close()
+	switch {
+	case errors.Is(done, experiment.ErrTooMany), errors.Is(done, experiment.ErrOther):
+		return usageError(done)
+	case errors.Is(done, context.Canceled):
+		return errors.New("the experiment was interrupted; the same command goes on with it, and keeps what is complete")
+	case done != nil && !errors.Is(done, experiment.ErrFailed):
+		return done
+	}
+	written := writeReport(out, &reportOptions{open: o.open})
+	if errors.Is(written, report.ErrNothing) {
+		written = nil // the failures say it
+	}
+	return errors.Join(done, written)
+}
+
+// printExperiment lists what would be run.
+func printExperiment(w io.Writer, e *experiment.Experiment) error {
+	t := table{head: []string{"variant", "runs", "routing", "changes"}}
+	var total time.Duration
+	for _, v := range e.Variants() {
+		var routing []string
+		for _, r := range v.Scenario.Spec.Routing {
+			routing = append(routing, strings.Trim(r.Protocol+"/"+r.Daemon, "/"))
+		}
+		slices.Sort(routing)
+		t.add(v.Name, fmt.Sprint(e.Spec.Repetitions), strings.Join(slices.Compact(routing), ", "), strings.Join(v.Changes, "; "))
+	}
+	runs := e.Runs()
+	for _, r := range runs {
+		total += e.HostTime(r)
+	}
+	if err := t.print(w, "table"); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%s, at least %s of host time\n", plural(len(runs), "run"), total.Round(time.Second))
+	return err
+}
+
+// lockDirectory keeps a second process from working on the same experiment.
+func lockDirectory(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("another process is running the experiment in %s; wait for it, or give another --out", dir)
+		}
+		return nil, fmt.Errorf("%s cannot be locked: %w", dir, err)
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// upLauncher carries out runs by this program's "up", each in a process of its own:
+// what goes wrong in one ends with it.
+type upLauncher struct{}
+
+// Launch implements experiment.Launcher.
+func (upLauncher) Launch(ctx context.Context, j *experiment.Job) error {
+	if _, err := os.Stat(rundir.Dir(j.Name)); err == nil { // an emulator that died
+		if alive(j.Name) == nil {
+			return fmt.Errorf("a run named %s is up already; end it with 'orrery down %s'", j.Name, j.Name)
+		}
+		if err := remove(ctx, j.Name); err != nil {
+			return err
+		}
+	}
+	log, err := os.OpenFile(j.Log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, self, upArguments(j)...)
+	cmd.Stdout, cmd.Stderr = log, log
+	// It ends in its own time, and cleans up; also when this process is killed, and not
+	// by a terminal's Ctrl-C, which this process passes on.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = time.Minute
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	ran := make(chan error, 1)
+	go func() {
+		// The kernel sends the signal when the thread that started the process ends.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		ran <- cmd.Run()
+	}()
+	err = <-ran
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		text, _ := os.ReadFile(j.Log) // what cannot be read says nothing
+		why := strings.TrimPrefix(lastLine(string(text)), "orrery: ")
+		return fmt.Errorf("%s (exit code %d); see %s", why, exit.ExitCode(), j.Log)
+	}
+	return err
+}
+
+// progress tells how an experiment goes on: a line for each run, and on a terminal
+// one that moves.
+type progress struct {
+	experiment *experiment.Experiment
+	out        *os.File
+	live       bool
+	stop       chan struct{}
+	stopped    sync.WaitGroup
+
+	mu      sync.Mutex // guards the rest
+	current experiment.Step
+	running bool
+	began   time.Time
+	extra   time.Duration // what runs took beyond their orbital time, in sum
+	done    int
+	left    time.Duration // host time of the runs to come, as far as it is orbital
+}
+
+func newProgress(e *experiment.Experiment, out *os.File) *progress {
+	p := &progress{experiment: e, out: out, live: isTerminal(out), stop: make(chan struct{})}
+	for _, r := range e.Runs() {
+		p.left += e.HostTime(r)
+	}
+	if p.live {
+		p.stopped.Go(p.tick)
+	}
+	return p
+}
+
+func (p *progress) tick() {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-t.C:
+		}
+		p.mu.Lock()
+		if p.running {
+			s := p.current
+			fmt.Fprintf(p.out, "\r\x1b[K[%d/%d] %s: %s of about %s; about %s left", s.Number, s.Of, s.Run, time.Since(p.began).Round(time.Second),
+				p.expected(s.Run).Round(time.Second), p.remaining().Round(time.Minute))
+		}
+		p.mu.Unlock()
+	}
+}
+
+// expected is how long a run takes, with what the others needed besides.
+func (p *progress) expected(r experiment.Run) time.Duration {
+	d := p.experiment.HostTime(r)
+	if p.done > 0 {
+		d += p.extra / time.Duration(p.done)
+	}
+	return d
+}
+
+func (p *progress) remaining() time.Duration {
+	d := p.left
+	if p.done > 0 {
+		d += p.extra / time.Duration(p.done) * time.Duration(p.current.Of-p.current.Number+1)
+	}
+	return max(0, d-time.Since(p.began))
+}
+
+// step is experiment.Options.Tell.
+func (p *progress) step(s experiment.Step) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.current = s
+	if p.live {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+	head := fmt.Sprintf("[%d/%d] %s: ", s.Number, s.Of, s.Run)
+	nominal := p.experiment.HostTime(s.Run)
+	switch s.State {
+	case experiment.Started:
+		p.running, p.began = true, time.Now()
+		if !p.live {
+			fmt.Fprintf(p.out, "%sstarted, takes about %s\n", head, p.expected(s.Run).Round(time.Second))
+		}
+		return
+	case experiment.Kept:
+		p.left -= nominal
+		fmt.Fprintf(p.out, "%scomplete already, %s\n", head, verdictText(s.Record))
+	case experiment.Done:
+		took := time.Since(p.began)
+		p.left -= nominal
+		p.extra, p.done = p.extra+max(0, took-nominal), p.done+1
+		fmt.Fprintf(p.out, "%sdone in %s, %s\n", head, took.Round(time.Second), verdictText(s.Record))
+	case experiment.Failed:
+		p.left -= nominal
+		fmt.Fprintf(p.out, "%sfailed: %v\n", head, s.Err)
+	}
+	p.running = false
+	if s.State == experiment.Failed {
+		return
+	}
+	if err := addToIndex(s.Job.Record); err != nil {
+		fmt.Fprintln(os.Stderr, "orrery: note: the run is not in the index: "+err.Error())
+	}
+}
+
+func (p *progress) close() {
+	close(p.stop)
+	p.stopped.Wait()
+	if p.live {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}
+
+// verdictText is a run's verdict, and whether it counts.
+func verdictText(r *record.Run) string {
+	if r.Trusted() {
+		return r.Fidelity.Level
+	}
+	share := r.Fidelity.Shares[record.Faithful]
+	text := fmt.Sprintf("%s (faithful for %.1f %% of the span)", r.Fidelity.Level, math.Floor(share*1000)/10)
+	if len(r.Fidelity.Reasons) > 0 {
+		text += ": " + strings.Join(r.Fidelity.Reasons, "; ")
+	}
+	return text + "; it is left out of comparisons"
+}
+
+func addToIndex(dir string) error {
+	ctx := context.Background()
+	i, err := index.Open(ctx, index.DefaultPath())
+	if err != nil {
+		return err
+	}
+	return errors.Join(i.Add(ctx, dir), i.Close())
+}

@@ -1,0 +1,184 @@
+package experiment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"orrery.dev/orrery/record"
+)
+
+// Job is one run, as a Launcher gets it.
+type Job struct {
+	// Name of the run on this host: a label.
+	Name string
+	// Scenario is the file to run, and Record the directory for its record, which
+	// does not exist yet; Log is a file for what the emulator says.
+	Scenario, Record, Log string
+	// Labels of the record.
+	Labels map[string]string
+	// WarmUp and Span in orbital time.
+	WarmUp, Span time.Duration
+	Observe      Observe
+}
+
+// Launcher carries out a run and returns when it is over and nothing of it is
+// left. The error is for what kept it from its end; the record says the rest.
+type Launcher interface {
+	Launch(context.Context, *Job) error
+}
+
+// State is what becomes of a run.
+type State string
+
+// The states of a run, in order.
+const (
+	Started State = "started"
+	Kept    State = "kept"   // its complete record was there already
+	Done    State = "done"   // its record is complete
+	Failed  State = "failed" // it has no complete record
+)
+
+// Step is told whenever the state of a run changes.
+type Step struct {
+	Run    Run
+	Number int // of this run, from 1
+	Of     int
+	State  State
+	Job    *Job
+	// Record of a run that is kept or done.
+	Record *record.Run
+	Err    error // why it failed
+}
+
+// Options of Do.
+type Options struct {
+	// Out is the experiment's directory.
+	Out string
+	// MaxRuns is how many runs are acceptable; 0 for any number.
+	MaxRuns int
+	// Again replaces complete runs that were made of something else.
+	Again    bool
+	Launcher Launcher
+	// Tell is called for each step, if it is not nil.
+	Tell func(Step)
+}
+
+// ErrTooMany is wrapped by the error for an experiment of more runs than allowed.
+var ErrTooMany = errors.New("too many runs")
+
+// ErrOther is wrapped by the error for a record that was made of something else.
+var ErrOther = errors.New("made of something else")
+
+// ErrFailed is wrapped by the error for runs that could not be done.
+var ErrFailed = errors.New("could not be done")
+
+// Do does all runs that have no complete record yet. A run that fails does not
+// keep others from being done; the manifest says which did.
+func (e *Experiment) Do(ctx context.Context, o Options) error {
+	runs := e.Runs()
+	if o.MaxRuns > 0 && len(runs) > o.MaxRuns {
+		return fmt.Errorf("%s asks for %w: %d variants × %d repetitions are %d, and --max-runs allows %d; raise it, or narrow the matrix",
+			e.Metadata.Name, ErrTooMany, len(e.variants), e.Spec.Repetitions, len(runs), o.MaxRuns)
+	}
+	m := e.manifest()
+	if err := errors.Join(m.write(o.Out), replace(filepath.Join(o.Out, textFile), e.text)); err != nil {
+		return err
+	}
+	// What is there is looked at first: hours of work are not begun if it cannot be kept.
+	kept := make([]*record.Run, len(runs))
+	for i, r := range runs {
+		j, _, err := e.job(r, o.Out)
+		if err != nil {
+			return err
+		}
+		if kept[i], err = keep(j, o.Again); err != nil {
+			return err
+		}
+	}
+	failed := 0
+	for i, r := range runs {
+		step := Step{Run: r, Number: i + 1, Of: len(runs)}
+		tell := func(s State, rec *record.Run, err error) {
+			step.State, step.Record, step.Err = s, rec, err
+			if o.Tell != nil {
+				o.Tell(step)
+			}
+		}
+		j, text, err := e.job(r, o.Out)
+		if err != nil {
+			return err
+		}
+		step.Job = j
+		if kept[i] != nil {
+			tell(Kept, kept[i], nil)
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		tell(Started, nil, nil)
+		done, err := launch(ctx, o.Launcher, j, text)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			failed++
+			m.Failures[r.String()] = err.Error()
+			tell(Failed, nil, err)
+		} else {
+			tell(Done, done, nil)
+		}
+		if err := m.write(o.Out); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d runs %w; the same command tries them again and keeps the others", failed, len(runs), ErrFailed)
+	}
+	return nil
+}
+
+// keep gives the run of a complete record of this very job. Without one it is nil,
+// and what stands in its place may be removed.
+func keep(j *Job, again bool) (*record.Run, error) {
+	d, err := record.Open(j.Record)
+	switch {
+	case errors.Is(err, record.ErrNewer):
+		return nil, err
+	case err != nil, d.Run.Outcome.State != record.Complete:
+		return nil, nil
+	case d.Run.Labels[LabelDigest] == j.Labels[LabelDigest]:
+		return &d.Run, nil
+	case again:
+		return nil, nil
+	}
+	return nil, fmt.Errorf("%s holds a complete run that was %w than what the file says now; give another --out, or --again to replace such runs", j.Record, ErrOther)
+}
+
+// launch removes what an incomplete run left, and does it.
+func launch(ctx context.Context, l Launcher, j *Job, text []byte) (*record.Run, error) {
+	if err := os.RemoveAll(j.Record); err != nil {
+		return nil, err
+	}
+	if err := replace(j.Scenario, text); err != nil {
+		return nil, err
+	}
+	launched := l.Launch(ctx, j)
+	d, err := record.Open(j.Record)
+	switch {
+	case launched != nil:
+		return nil, launched
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, record.ErrNone):
+		return nil, fmt.Errorf("it left no record; see %s", j.Log)
+	case err != nil:
+		return nil, err
+	case d.Run.Outcome.State != record.Complete:
+		return nil, fmt.Errorf("it ended %s: %s; see %s", d.Run.Outcome.State, d.Run.Outcome.Reason, j.Log)
+	}
+	return &d.Run, nil
+}
