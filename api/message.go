@@ -100,14 +100,18 @@ func (s *Server) Status() *pb.Status {
 		out.NextEvent = EventMessage(st.Next)
 	}
 	for i := range st.Pairs {
-		p := &st.Pairs[i]
-		out.Pairs = append(out.Pairs, &pb.Pair{
-			A: s.name(p.A), B: s.name(p.B), Reachable: p.Reachable,
-			MeasuredRtt: optional(p.Measured), GeometricRtt: optional(p.Geometric), OracleRtt: optional(p.Oracle),
-			Hops: int32(p.Hops), Sent: p.Sent, Lost: p.Lost, Since: duration(time.Since(p.Since)),
-		})
+		out.Pairs = append(out.Pairs, s.pair(&st.Pairs[i]))
 	}
+	out.Failures = failures(st.Failures)
 	return out
+}
+
+func (s *Server) pair(p *emulation.Pair) *pb.Pair {
+	return &pb.Pair{
+		A: s.name(p.A), B: s.name(p.B), Reachable: p.Reachable,
+		MeasuredRtt: optional(p.Measured), GeometricRtt: optional(p.Geometric), OracleRtt: optional(p.Oracle),
+		Hops: int32(p.Hops), Sent: p.Sent, Lost: p.Lost, Since: duration(time.Since(p.Since)),
+	}
 }
 
 // EventMessage is an event as a message.

@@ -20,8 +20,11 @@ import (
 
 // Server answers for one run.
 type Server struct {
-	orreryv1alpha1connect.UnimplementedControlServiceHandler
-	run *emulation.Run
+	run     *emulation.Run
+	sky     *Sky
+	preview *Preview
+	traffic traffic
+	latest  latest
 
 	stopOnce sync.Once
 	stopping chan struct{} // closed when a client asks for the end
@@ -32,7 +35,12 @@ var _ orreryv1alpha1connect.ControlServiceHandler = (*Server)(nil)
 
 // NewServer serves a run that has been started.
 func NewServer(run *emulation.Run) *Server {
-	return &Server{run: run, stopping: make(chan struct{}), stopped: make(chan struct{})}
+	shelf := newShelf(run.Plan())
+	return &Server{
+		run: run, sky: newSky(shelf, true), preview: newPreview(shelf, run.Plan().Scenario.File()),
+		traffic:  traffic{run: run},
+		stopping: make(chan struct{}), stopped: make(chan struct{}),
+	}
 }
 
 // StopRequested is closed when a client has asked for the run's end. The owner
@@ -42,59 +50,22 @@ func (s *Server) StopRequested() <-chan struct{} { return s.stopping }
 // Stopped tells the clients that asked for the end that nothing is left.
 func (s *Server) Stopped() { close(s.stopped) }
 
+// untilStopped is a context that also ends when nothing is left of the run.
+func (s *Server) untilStopped(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		select {
+		case <-s.stopped:
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 // GetStatus implements the method of the schema.
 func (s *Server) GetStatus(context.Context, *connect.Request[pb.GetStatusRequest]) (*connect.Response[pb.GetStatusResponse], error) {
 	return connect.NewResponse(&pb.GetStatusResponse{Status: s.Status()}), nil
-}
-
-// minWatchInterval keeps a client from asking for more than anybody can read.
-const minWatchInterval = 100 * time.Millisecond
-
-// WatchStatus implements the method of the schema.
-func (s *Server) WatchStatus(ctx context.Context, req *connect.Request[pb.WatchStatusRequest], out *connect.ServerStream[pb.WatchStatusResponse]) error {
-	interval := time.Second
-	if d := req.Msg.GetInterval(); d != nil {
-		interval = max(d.AsDuration(), minWatchInterval)
-	}
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		if err := out.Send(&pb.WatchStatusResponse{Status: s.Status()}); err != nil {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		case <-s.stopped:
-			return nil
-		}
-	}
-}
-
-// WatchEvents implements the method of the schema.
-func (s *Server) WatchEvents(ctx context.Context, req *connect.Request[pb.WatchEventsRequest], out *connect.ServerStream[pb.WatchEventsResponse]) error {
-	history, events, cancel := s.run.Events()
-	defer cancel()
-	if req.Msg.GetHistory() {
-		for i := range history {
-			if err := out.Send(&pb.WatchEventsResponse{Event: EventMessage(&history[i])}); err != nil {
-				return err
-			}
-		}
-	}
-	for {
-		select {
-		case e := <-events:
-			if err := out.Send(&pb.WatchEventsResponse{Event: EventMessage(&e)}); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return nil
-		case <-s.stopped:
-			return nil
-		}
-	}
 }
 
 // ListNodes implements the method of the schema.
@@ -147,14 +118,14 @@ func (s *Server) ListContacts(ctx context.Context, req *connect.Request[pb.ListC
 	if to <= from || from < 0 {
 		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("from %v to %v: want 0 <= from < to", from, to))
 	}
-	contacts, err := s.run.Plan().Contacts(ctx, from, to)
+	list, err := contacts(ctx, s.sky.shelf.own, from, to)
 	if err != nil {
-		return nil, connect.NewError(connect.CodeInternal, err)
+		return nil, err
 	}
 	out := new(pb.ListContactsResponse)
-	for i := range contacts {
-		if only == nil || s.touches(&contacts[i], only) {
-			out.Contacts = append(out.Contacts, s.link(&contacts[i]))
+	for i := range list {
+		if only == nil || s.touches(&list[i], only) {
+			out.Contacts = append(out.Contacts, s.link(&list[i]))
 		}
 	}
 	return connect.NewResponse(out), nil
@@ -177,11 +148,7 @@ func (s *Server) GetPath(ctx context.Context, req *connect.Request[pb.GetPathReq
 	}
 	kernel := s.run.KernelPath(ctx, from.Index, to.Index)
 	out := &pb.GetPathResponse{Kernel: s.path(&kernel), ScenarioTime: duration(s.run.Timeline().Now())}
-	oracle, ok := s.run.OraclePath(from.Index, to.Index)
-	if !ok {
-		oracle.Problem = "the links of this moment do not join them"
-	}
-	out.Oracle = s.path(&oracle)
+	out.Oracle = s.oraclePath(from.Index, to.Index)
 	return connect.NewResponse(out), nil
 }
 

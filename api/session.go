@@ -3,69 +3,14 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
 	"connectrpc.com/connect"
 
 	pb "orrery.dev/orrery/api/orrery/v1alpha1"
-	"orrery.dev/orrery/fabric"
 	"orrery.dev/orrery/node"
 )
-
-// capturer is the further ability of a fabric to copy a port's frames out as a
-// pcapng stream.
-type capturer interface {
-	Capture(fabric.PortID) (stream io.ReadCloser, stop func(), err error)
-}
-
-var _, _ capturer = (*fabric.Engine)(nil), (*fabric.Process)(nil)
-
-// chunk of a byte stream in one message.
-const chunk = 32 << 10
-
-// Capture implements the method of the schema.
-func (s *Server) Capture(ctx context.Context, req *connect.Request[pb.CaptureRequest], out *connect.ServerStream[pb.CaptureResponse]) error {
-	n, err := s.findNode(req.Msg.GetNode())
-	if err != nil {
-		return err
-	}
-	port, ok := s.run.Plan().PortByName(n.Name, req.Msg.GetPort())
-	if !ok {
-		var names []string
-		for i := range n.Ports {
-			names = append(names, n.Ports[i].Name)
-		}
-		return connect.NewError(connect.CodeNotFound, fmt.Errorf("node %s has no port %q; it has %v", n.Name, req.Msg.GetPort(), names))
-	}
-	c, ok := s.run.Fabric().(capturer)
-	if !ok {
-		return connect.NewError(connect.CodeUnimplemented, errors.New("this run's link engine cannot capture"))
-	}
-	stream, stop, err := c.Capture(fabric.PortID(port.ID))
-	if err != nil {
-		return connect.NewError(connect.CodeResourceExhausted, err)
-	}
-	defer stream.Close()
-	defer stop()
-	defer context.AfterFunc(ctx, stop)()
-	buf := make([]byte, chunk)
-	for {
-		n, err := stream.Read(buf)
-		if n > 0 {
-			if err := out.Send(&pb.CaptureResponse{Data: buf[:n]}); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
 
 // Exec implements the method of the schema.
 func (s *Server) Exec(ctx context.Context, stream *connect.BidiStream[pb.ExecRequest, pb.ExecResponse]) error {

@@ -2,26 +2,39 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"time"
 
 	"connectrpc.com/connect"
 
 	"orrery.dev/orrery/api/orrery/v1alpha1/orreryv1alpha1connect"
+	"orrery.dev/orrery/plan"
 	"orrery.dev/orrery/socket"
 )
 
 // maxRequest bounds what a client may send in one message.
 const maxRequest = 1 << 20
 
-// Handler is the API as an HTTP handler: Connect, gRPC and gRPC-Web.
+// Handler is the API as an HTTP handler: Connect, gRPC and gRPC-Web; captures and
+// terminals.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(orreryv1alpha1connect.NewControlServiceHandler(s, connect.WithReadMaxBytes(maxRequest)))
+	mux.Handle(orreryv1alpha1connect.NewSkyServiceHandler(s.sky, connect.WithReadMaxBytes(maxRequest)))
+	mux.Handle(orreryv1alpha1connect.NewPreviewServiceHandler(s.preview, connect.WithReadMaxBytes(maxRequest)))
+	mux.HandleFunc("GET "+capturePath+"{node}/{port}", s.download)
+	mux.HandleFunc("GET "+terminalPath, s.terminal)
+	return mux
+}
+
+// PlanHandler is the part of the API that needs no run, for a plan, or for a scenario
+// that has none yet: p may be nil. file is that of the scenario.
+func PlanHandler(p *plan.Plan, file string) http.Handler {
+	shelf := newShelf(p)
+	mux := http.NewServeMux()
+	mux.Handle(orreryv1alpha1connect.NewSkyServiceHandler(newSky(shelf, false), connect.WithReadMaxBytes(maxRequest)))
+	mux.Handle(orreryv1alpha1connect.NewPreviewServiceHandler(newPreview(shelf, file), connect.WithReadMaxBytes(maxRequest)))
 	return mux
 }
 
@@ -32,35 +45,24 @@ func (s *Server) Serve(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
-	defer os.Remove(path)
 	srv := &http.Server{
 		Handler:           s.Handler(),
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: headerWithin,
 		Protocols:         protocols(),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		<-ctx.Done()
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		if srv.Shutdown(end) != nil {
-			srv.Close()
-		}
-	}()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := serveUntil(ctx, srv, func() error { return srv.Serve(l) }); err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
-	<-done
 	return nil
 }
 
-// protocols are HTTP/1.1 for curl and HTTP/2 without TLS for streams in both
+// protocols are HTTP/1.1 for curl, and HTTP/2, with and without TLS, for streams in both
 // directions.
 func protocols() *http.Protocols {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
+	p.SetHTTP2(true)
 	p.SetUnencryptedHTTP2(true)
 	return p
 }

@@ -99,6 +99,22 @@ func (c Curve) Append(d Curve) Curve {
 	return Curve{append(append(out, c.segs[:n]...), d.segs...)}
 }
 
+// Affine is scale·c + offset at every instant.
+func (c Curve) Affine(scale, offset float64) Curve {
+	if len(c.segs) == 0 {
+		return Constant(offset)
+	}
+	out := make([]Segment, len(c.segs))
+	for i, s := range c.segs {
+		for k := range s.C {
+			s.C[k] *= scale
+		}
+		s.C[0] += offset
+		out[i] = s
+	}
+	return Curve{out}
+}
+
 // After drops the pieces that ended at or before t; what remains evaluates
 // alike from t on. A rolling consumer so keeps its memory bounded.
 func (c Curve) After(t time.Duration) Curve {

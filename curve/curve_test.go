@@ -69,6 +69,17 @@ func TestAppendAndAfterKeepTheFunction(t *testing.T) {
 	})
 }
 
+func TestAffineIsTakenOfEachValue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := draw(t, "n", 0)
+		at := time.Duration(rapid.Int64Range(-int64(time.Minute), int64(15*time.Minute)).Draw(t, "at"))
+		scale, offset := rapid.Float64Range(-2, 2).Draw(t, "scale"), rapid.Float64Range(-2, 2).Draw(t, "offset")
+		if got, want := c.Affine(scale, offset).At(at), scale*c.At(at)+offset; !near(want, got) && !near(scale*c.At(at), got-offset) {
+			t.Fatalf("Affine(%g, %g).At(%v) = %v, want %v", scale, offset, at, got, want)
+		}
+	})
+}
+
 func TestNewRefusesDisorder(t *testing.T) {
 	defer func() {
 		if recover() == nil {

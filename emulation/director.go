@@ -5,7 +5,9 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,7 +51,9 @@ type applied struct {
 // replaced and never changed, since others read it without a lock.
 type link struct {
 	contact *plan.Contact
-	up      bool
+	up      bool // by the plan
+	joined  bool // in the fabric: up, and not cut
+	worse   impairment
 }
 
 // agenda is a heap of the changes that are planned and not made yet.
@@ -81,10 +85,13 @@ type director struct {
 	began time.Duration
 
 	// ports holds the contact of each port while it lasts, for reading without
-	// a lock.
+	// a lock: as it is in the fabric, with what failures add to it.
 	ports []atomic.Pointer[plan.Contact]
 
+	changing sync.Mutex // one batch of changes at a time; before mu
+
 	mu      sync.Mutex // guards the rest
+	faults  *faults
 	links   map[plan.ContactID]*link
 	agenda  agenda
 	horizon time.Duration // the plan is known up to here
@@ -154,8 +161,8 @@ func (d *director) load(w plan.Window) {
 		if c.Ends {
 			heap.Push(&d.agenda, change{c.End, false, c.ID})
 		}
-		if l.up {
-			d.join(c)
+		if l.joined {
+			d.join(l)
 		}
 	}
 	d.horizon = w.To
@@ -163,12 +170,18 @@ func (d *director) load(w plan.Window) {
 	d.loaded = make(chan struct{})
 }
 
-// join sets both directions. It is called with d.mu held.
-func (d *director) join(c *plan.Contact) {
+// join sets both directions, unless a failure cuts them. It is called with d.mu held.
+func (d *director) join(l *link) {
+	i, cut := d.faults.of(l.contact)
+	l.joined, l.worse = !cut, i
+	if cut {
+		return
+	}
+	c := i.contact(l.contact)
 	d.ports[c.A].Store(c)
 	d.ports[c.B].Store(c)
-	d.fabric.Set(fabric.PortID(c.A), wire(c, c.B))
-	d.fabric.Set(fabric.PortID(c.B), wire(c, c.A))
+	d.fabric.Set(fabric.PortID(c.A), i.wire(wire(c, c.B)))
+	d.fabric.Set(fabric.PortID(c.B), i.wire(wire(c, c.A)))
 }
 
 // wire is one direction of a contact, as the fabric wants it.
@@ -245,36 +258,31 @@ func (d *director) follow(ctx context.Context) error {
 
 // apply does what is due now.
 func (d *director) apply() {
+	d.changing.Lock()
+	defer d.changing.Unlock()
 	d.mu.Lock()
 	var done []applied
 	now := d.timeline.Now()
 	for len(d.agenda) > 0 && d.agenda[0].at <= now {
 		ch := heap.Pop(&d.agenda).(change)
 		l := d.links[ch.id]
+		was := l.joined
+		l.up = ch.up
 		if ch.up {
-			l.up = true
-			d.join(l.contact)
+			d.join(l)
 		} else {
-			d.part(l.contact)
+			d.part(l)
+			delete(d.links, ch.id)
 		}
-		done = append(done, applied{ch, l.contact})
+		if l.joined != was {
+			done = append(done, applied{ch, l.contact})
+		}
 	}
 	d.mu.Unlock()
 	if len(done) == 0 {
 		return
 	}
-	// Carriers cost system calls, so they follow when all wires stand. A port
-	// that changes its peer at one instant has its carrier go down and up: its
-	// daemon must see that the neighbour is another one.
-	carriers := make([]fabric.Carrier, 0, 2*len(done))
-	for _, a := range done {
-		if silent := a.contact.Properties != nil && a.contact.Properties.Silent; a.up || !silent {
-			carriers = append(carriers,
-				fabric.Carrier{Port: fabric.PortID(a.contact.A), Up: a.up},
-				fabric.Carrier{Port: fabric.PortID(a.contact.B), Up: a.up})
-		}
-	}
-	d.carriers(carriers...)
+	d.tell(done)
 	now = d.timeline.Now()
 	d.mu.Lock()
 	for _, a := range done {
@@ -286,16 +294,62 @@ func (d *director) apply() {
 	d.changed(done)
 }
 
+// tell nodes of changes. Carriers cost system calls, so they follow when all wires
+// stand. A port that changes its peer at one instant has its carrier go down and up:
+// its daemon must see that the neighbour is another one.
+func (d *director) tell(done []applied) {
+	carriers := make([]fabric.Carrier, 0, 2*len(done))
+	for _, a := range done {
+		if silent := a.contact.Properties != nil && a.contact.Properties.Silent; a.up || !silent {
+			carriers = append(carriers,
+				fabric.Carrier{Port: fabric.PortID(a.contact.A), Up: a.up},
+				fabric.Carrier{Port: fabric.PortID(a.contact.B), Up: a.up})
+		}
+	}
+	d.carriers(carriers...)
+}
+
+// fail makes these the failures of links from now on, in place of earlier ones.
+func (d *director) fail(f *faults) {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	d.mu.Lock()
+	d.faults = f
+	now := d.timeline.Now()
+	var done []applied
+	for _, id := range slices.Sorted(maps.Keys(d.links)) {
+		l := d.links[id]
+		if !l.up {
+			continue
+		}
+		was := l.joined
+		switch i, cut := f.of(l.contact); {
+		case cut && l.joined:
+			d.part(l)
+		case !cut && (!l.joined || l.worse != i):
+			d.join(l)
+		}
+		if l.joined != was {
+			done = append(done, applied{change{now, l.joined, id}, l.contact})
+		}
+	}
+	d.mu.Unlock()
+	if len(done) > 0 {
+		d.tell(done)
+	}
+	d.changed(done)
+}
+
 // part disconnects both ports, unless another contact holds them already. It is
 // called with d.mu held.
-func (d *director) part(c *plan.Contact) {
-	for _, p := range [2]plan.PortID{c.A, c.B} {
-		if cur := d.ports[p].Load(); cur != nil && cur.ID == c.ID {
+func (d *director) part(l *link) {
+	for _, p := range [2]plan.PortID{l.contact.A, l.contact.B} {
+		if cur := d.ports[p].Load(); cur != nil && cur.ID == l.contact.ID {
 			d.ports[p].Store(nil)
 			d.fabric.Set(fabric.PortID(p), nil)
 		}
 	}
-	delete(d.links, c.ID)
+	l.joined = false
 }
 
 // contact of a port at this moment, or nil.

@@ -40,6 +40,9 @@ const (
 	Resumed       EventKind = "resumed"
 	SpeedChanged  EventKind = "speed"
 	Note          EventKind = "note"
+	// Injected and Undone: somebody has made a failure, or taken it back.
+	Injected EventKind = "injected"
+	Undone   EventKind = "undone"
 	// FidelityChanged: the emulation is trusted more or less than before.
 	FidelityChanged EventKind = "fidelity"
 )
@@ -60,6 +63,7 @@ type eventLog struct {
 	recent       []Event // a ring once full; the oldest is at count % eventsKept
 	lastTopology *Event
 	subscribers  map[chan Event]struct{}
+	changed      chan struct{} // closed and renewed when there are new ones
 	file         *os.File
 	out          *bufio.Writer
 	fileErr      error
@@ -67,7 +71,7 @@ type eventLog struct {
 
 // newEventLog appends to path, which may be empty for none.
 func newEventLog(path string, now func() time.Duration) (*eventLog, error) {
-	l := &eventLog{now: now, subscribers: make(map[chan Event]struct{})}
+	l := &eventLog{now: now, subscribers: make(map[chan Event]struct{}), changed: make(chan struct{})}
 	if path == "" {
 		return l, nil
 	}
@@ -82,9 +86,16 @@ func newEventLog(path string, now func() time.Duration) (*eventLog, error) {
 // add fills in sequence, host time and, if it is zero and the event is not a
 // topology event, scenario time.
 func (l *eventLog) add(events ...Event) {
+	if len(events) == 0 {
+		return
+	}
 	host := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer func() {
+		close(l.changed)
+		l.changed = make(chan struct{})
+	}()
 	for _, e := range events {
 		if !e.Topology() && e.At == 0 {
 			e.At = l.now()
@@ -145,6 +156,20 @@ func (l *eventLog) subscribe() (history []Event, events <-chan Event, cancel fun
 		defer l.mu.Unlock()
 		delete(l.subscribers, c)
 	}
+}
+
+// since gives at most so many of the events that are kept, from a sequence number on,
+// and the number to go on with. changed is closed when there are more.
+func (l *eventLog) since(next uint64, limit int) (events []Event, then uint64, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.count > eventsKept {
+		next = max(next, l.count-eventsKept)
+	}
+	for ; next < l.count && len(events) < limit; next++ {
+		events = append(events, l.recent[next%eventsKept])
+	}
+	return events, next, l.changed
 }
 
 // totals are the numbers of events and of topology events, the last one of

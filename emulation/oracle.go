@@ -18,9 +18,9 @@ import (
 	"orrery.dev/orrery/router"
 )
 
-// oracleProtocol marks the oracle's routes in the kernels' tables. rtnetlink
+// OracleProtocol marks the oracle's routes in the kernels' tables. rtnetlink
 // leaves the numbers from 5 on to user space; no known daemon has this one.
-const oracleProtocol = 201
+const OracleProtocol = 201
 
 // oracle knows the shortest paths over the plan. It is what daemons' paths are
 // compared with, and for nodes whose protocol it is, it installs them as kernel
@@ -166,7 +166,7 @@ func (o *oracle) install(ctx context.Context, s *route.Solution) error {
 	g.SetLimit(installAtOnce)
 	for n := range changed {
 		g.Go(func() error {
-			if err := o.run.nodes.SetRoutes(ctx, o.run.name(n), oracleProtocol, o.routes(s, n)); err != nil && ctx.Err() == nil && o.run.carries(n) {
+			if err := o.run.nodes.SetRoutes(ctx, o.run.name(n), OracleProtocol, o.routes(s, n)); err != nil && ctx.Err() == nil && o.run.carries(n) {
 				return fmt.Errorf("oracle routes of node %s: %w", o.run.name(n), err)
 			}
 			return nil
@@ -197,7 +197,7 @@ func (o *oracle) routes(s *route.Solution, n int) []node.Route {
 
 func (o *oracle) entry(to netip.Prefix, n int, port plan.PortID, via int) node.Route {
 	p := o.run.plan.Port(port)
-	r := node.Route{Prefix: to, Port: p.Name, Metric: oracleMetric, Protocol: oracleProtocol}
+	r := node.Route{Prefix: to, Port: p.Name, Metric: oracleMetric, Protocol: OracleProtocol}
 	if c := o.run.director.contact(port); c != nil {
 		if far := o.run.plan.Port(peer(c, port)); far.Node == via {
 			r.Via = address.LinkLocal(far.Node, far.Index).Addr()

@@ -42,13 +42,17 @@ type pairState struct {
 	requests []*request // in order of sending, from the first that is not judged yet
 	inRow    int        // judged as lost since the last answer
 	lostFrom time.Time  // when the first of these was sent
+	lostAt   time.Duration
+	history  history
 }
 
 // request is one echo request on its way to be judged.
 type request struct {
-	sent time.Time
-	done bool
-	rtt  RTT
+	sent   time.Time
+	at     time.Duration // scenario time of sending
+	done   bool
+	rtt    RTT
+	oracle time.Duration
 }
 
 // judge goes on with the requests in the order in which they were sent, as far
@@ -62,19 +66,22 @@ func (p *pairState) judge() (events []Event) {
 			continue // there is no network yet
 		}
 		p.Sent++
+		p.history.note(q)
 		if q.rtt.Lost {
 			p.Lost++
 			if p.inRow++; p.inRow == 1 {
-				p.lostFrom = q.sent
+				p.lostFrom, p.lostAt = q.sent, q.at
 			}
 			if p.inRow == probeLostInRow {
 				p.Reachable, p.Since = false, p.lostFrom
+				p.history.begin(Outage{From: p.lostAt, Lasts: true, Problem: q.rtt.Problem})
 				events = append(events, Event{Kind: Unreachable, Text: q.rtt.Problem})
 			}
 			continue
 		}
 		if !p.Reachable && p.inRow >= probeLostInRow {
 			p.Reachable, p.Since = true, q.sent
+			p.history.end(q.at)
 			events = append(events, Event{Kind: Reachable, Text: "again after " + q.sent.Sub(p.lostFrom).Round(time.Millisecond).String()})
 		}
 		p.inRow = 0
@@ -109,6 +116,9 @@ func newProber(r *Run, stations []int) (*prober, error) {
 		}
 	}
 	p.left = len(p.pairs)
+	for _, pair := range p.pairs {
+		pair.history.keep = min(samplesOfPair, samplesOfAll/len(p.pairs))
+	}
 	p.interval = max(probeInterval, time.Duration(len(p.pairs))*time.Second/probesPerSecond)
 	return p, nil
 }
@@ -137,7 +147,7 @@ func (p *prober) probe(ctx context.Context) error {
 // once sends one request and notes what came of it.
 func (p *prober) once(ctx context.Context, pair *pairState) {
 	r := p.run
-	q := &request{sent: time.Now()}
+	q := &request{sent: time.Now(), at: p.run.timeline.Now()}
 	p.mu.Lock()
 	pair.requests = append(pair.requests, q)
 	p.mu.Unlock()
@@ -153,7 +163,7 @@ func (p *prober) once(ctx context.Context, pair *pairState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	rtt.Lost = rtt.Lost || err != nil
-	q.done, q.rtt, pair.Oracle = true, rtt, oracle
+	q.done, q.rtt, q.oracle, pair.Oracle = true, rtt, oracle, oracle
 	if !rtt.Lost {
 		pair.Measured, pair.Hops = rtt.Measured, rtt.Hops
 		if rtt.Geometric > 0 {

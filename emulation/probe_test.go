@@ -1,6 +1,7 @@
 package emulation
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -64,4 +65,51 @@ func indices(n int) []int {
 		out[i] = i
 	}
 	return out
+}
+
+// What is remembered of a pair is the end of what was judged, in order, and its
+// outages are where requests in a row were lost.
+func TestHistoryOfAPair(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := pairState{Pair: Pair{EverBoth: true, Reachable: true}, history: history{keep: rapid.IntRange(1, 12).Draw(t, "keep")}}
+		lost := rapid.SliceOfN(rapid.Bool(), 1, 60).Draw(t, "lost")
+		start := time.Now()
+		for i, l := range lost {
+			p.requests = append(p.requests, &request{
+				sent: start.Add(time.Duration(i) * sampleEvery), at: time.Duration(i), done: true, rtt: RTT{Lost: l, Measured: time.Duration(i)},
+			})
+			p.judge()
+		}
+		h := &p.history
+		samples := append(append([]Sample(nil), h.samples[h.next:]...), h.samples[:h.next]...)
+		for i, s := range samples {
+			if want := time.Duration(len(lost) - len(samples) + i); s.At != want || s.Lost != lost[want] {
+				t.Fatalf("sample %d is %+v, want that of %d", i, s, want)
+			}
+		}
+		if len(samples) != min(len(lost), h.keep) {
+			t.Fatalf("%d samples of %d, keep %d", len(samples), len(lost), h.keep)
+		}
+		var want []Outage
+		for i := 0; i < len(lost); {
+			n := 0
+			for i+n < len(lost) && lost[i+n] {
+				n++
+			}
+			if n >= probeLostInRow {
+				o := Outage{From: time.Duration(i), Lasts: i+n == len(lost)}
+				if !o.Lasts {
+					o.To = time.Duration(i + n)
+				}
+				want = append(want, o)
+			}
+			i += n + 1
+		}
+		if len(want) > outagesKept {
+			want = want[len(want)-outagesKept:]
+		}
+		if !slices.Equal(h.outages, want) {
+			t.Fatalf("outages %v, want %v", h.outages, want)
+		}
+	})
 }

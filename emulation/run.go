@@ -27,6 +27,7 @@ type Nodes interface {
 	node.Lookuper
 	node.DropCounter
 	node.Silencer
+	node.Killer
 }
 
 // Config of a run.
@@ -76,6 +77,7 @@ type Run struct {
 	metrics  *metrics
 	events   *eventLog
 	examiner *examiner
+	failures failures
 	software []software
 	part     *part // nil if the run carries all nodes
 
@@ -319,6 +321,20 @@ func (r *Run) Ended() <-chan struct{} { return r.ended }
 // Events gives the events kept and then each new one, until cancel is called.
 func (r *Run) Events() (history []Event, events <-chan Event, cancel func()) {
 	return r.events.subscribe()
+}
+
+// EventsSince gives at most so many of the events that are kept, from a sequence
+// number on, and the number to go on with. changed is closed when there are more.
+// A reader that is slow needs no queue so: it finds what is still kept, and sees in
+// the sequence numbers what it has missed.
+func (r *Run) EventsSince(next uint64, limit int) (events []Event, then uint64, changed <-chan struct{}) {
+	return r.events.since(next, limit)
+}
+
+// EventCount is the number of events so far, and so the next one's sequence number.
+func (r *Run) EventCount() uint64 {
+	count, _, _, _ := r.events.totals()
+	return count
 }
 
 // Timeline is the run's clock.

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 	"gonum.org/v1/gonum/graph/path"
 	"gonum.org/v1/gonum/graph/simple"
+	"pgregory.net/rapid"
 
 	"orrery.dev/orrery/address"
 	"orrery.dev/orrery/clock"
@@ -72,7 +73,7 @@ func startRun(t *testing.T, text string, change func(*Config)) (*Run, *nodetest.
 }
 
 // eventually waits for what goroutines on real threads will do.
-func eventually(t *testing.T, what string, f func() bool) {
+func eventually(t rapid.TB, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if f() {
@@ -188,7 +189,7 @@ func TestPathProblemsAreNamed(t *testing.T) {
 	}
 	set := func(name string, via netip.Addr, port string) {
 		t.Helper()
-		err := nodes.SetRoutes(ctx, name, oracleProtocol, []node.Route{{Prefix: r.addresses.Loopback(rome.Index), Via: via, Port: port, Protocol: oracleProtocol}})
+		err := nodes.SetRoutes(ctx, name, OracleProtocol, []node.Route{{Prefix: r.addresses.Loopback(rome.Index), Via: via, Port: port, Protocol: OracleProtocol}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -94,10 +94,9 @@ func (r *Run) startSoftware(ctx context.Context) error {
 				if ctx.Err() != nil {
 					return nil
 				}
-				p.Private = r.plan.Scenario.Spec.Isolation == isolateAll
 				// What cannot be started is listed as failed, and goes on being so:
 				// the others are worth having.
-				if err := r.nodes.Start(ctx, name, p); err != nil && ctx.Err() == nil {
+				if err := r.launch(ctx, sw.node, r.daemon(p)); err != nil && ctx.Err() == nil {
 					r.problem(name+"/"+p.Name, err.Error())
 				}
 				r.progress("processes", int(done.Add(1)), total)
@@ -110,6 +109,12 @@ func (r *Run) startSoftware(ctx context.Context) error {
 	}
 	r.openGate(ctx)
 	return nil
+}
+
+// daemon is a process of routing software, as this run starts it.
+func (r *Run) daemon(p node.Process) node.Process {
+	p.Private = r.plan.Scenario.Spec.Isolation == isolateAll
+	return p
 }
 
 // wanted is how many processes the routing software consists of.
@@ -135,7 +140,7 @@ func (r *Run) startCommands(ctx context.Context) error {
 			}
 			for n := range r.plan.Nodes {
 				if name := r.name(n); scenario.Match(c.Nodes, name) {
-					if err := r.nodes.Start(ctx, name, r.command(c, n)); err != nil {
+					if err := r.launch(ctx, n, r.command(c, n)); err != nil {
 						r.problem(name+"/"+c.Name, err.Error())
 					}
 				}

@@ -2,6 +2,7 @@ package emulation
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -46,6 +47,7 @@ type Status struct {
 	FrameRate      float64          // frames per second over the last seconds
 	EventLateness  fabric.Histogram // host time from a topology event's instant until it stood
 	PlanAhead      time.Duration
+	Failures       []Failure // injected
 }
 
 // watchInterval is how often slowly gathered figures are renewed.
@@ -124,8 +126,11 @@ type processSeen struct {
 // watchProcesses logs what became of processes since the last look, also of
 // those that ended and are up again.
 func (r *Run) watchProcesses(seen map[string]processSeen) {
+	listed := make(map[string]bool)
+	defer maps.DeleteFunc(seen, func(key string, _ processSeen) bool { return !listed[key] })
 	for _, p := range r.nodes.Processes() {
 		key := p.Node + "/" + p.Name
+		listed[key] = true
 		now, last := processSeen{p.State, p.Restarts}, seen[key]
 		if now == last {
 			continue
@@ -171,6 +176,7 @@ func (r *Run) Status() Status {
 		Pairs:        r.prober.snapshot(),
 		Counters:     r.counters(),
 		Carrying:     r.fabric.Fidelity(),
+		Failures:     r.Failures(),
 	}
 	for i := range r.plan.Nodes {
 		if r.plan.Nodes[i].Kind == plan.Station {

@@ -127,6 +127,22 @@ func (h Histogram) Mean() time.Duration {
 	return time.Duration(h.sum / int64(n))
 }
 
+// Sum of all values.
+func (h Histogram) Sum() time.Duration { return time.Duration(h.sum) }
+
+// Below is how many values are at most d, which counts values of d's bucket as a whole: to
+// the histogram's resolution.
+func (h Histogram) Below(d time.Duration) (n uint64) {
+	last := bucketOf(int64(d))
+	for b, c := range h.counts {
+		if b > last {
+			break
+		}
+		n += c
+	}
+	return n
+}
+
 // Quantile is a value that at least the share q (0 … 1) of all values do not
 // exceed: the upper edge of the bucket, so it errs upwards, by 3.1 % at most.
 // It is 0 if there are no values.

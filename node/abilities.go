@@ -39,6 +39,13 @@ type Silencer interface {
 	Silence(node, process string) (restore func() error, err error)
 }
 
+// Killer is the further ability of an engine to have a process die.
+type Killer interface {
+	// Kill ends a process without asking it, as a crash would (SIGKILL), and does
+	// not start it again, whatever its policy. It is no longer listed afterwards.
+	Kill(ctx context.Context, node, name string) error
+}
+
 // DropCounter is the further ability of an Engine to tell what nodes' kernels
 // gave up: frames for a port whose queue was full, since its other end did not
 // read in time, and frames for a port without carrier. The kernel does not tell

@@ -62,6 +62,7 @@ var (
 	_         = Lookuper((*Linux)(nil))
 	_         = DropCounter((*Linux)(nil))
 	_         = Silencer((*Linux)(nil))
+	_         = Killer((*Linux)(nil))
 )
 
 // NewLinux returns an engine without nodes. It touches nothing until Create.

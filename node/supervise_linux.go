@@ -11,6 +11,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,6 +35,7 @@ type process struct {
 	spec Process
 	log  string
 
+	abrupt  atomic.Bool   // set before stop is closed: it is not asked to end, but killed
 	stop    chan struct{} // closed by end
 	endOnce sync.Once
 	done    chan struct{} // closed when the last life is over
@@ -134,12 +136,24 @@ func (p *process) await(other processKey) bool {
 
 // Stop implements Engine. The process is no longer listed afterwards.
 func (l *Linux) Stop(ctx context.Context, node, name string) error {
+	return l.finish(ctx, node, name, false)
+}
+
+// Kill implements Killer.
+func (l *Linux) Kill(ctx context.Context, node, name string) error {
+	return l.finish(ctx, node, name, true)
+}
+
+func (l *Linux) finish(ctx context.Context, node, name string, abrupt bool) error {
 	key := processKey{node, name}
 	l.mu.Lock()
 	p, ok := l.processes[key]
 	l.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("node %s: no process %s", node, name)
+	}
+	if abrupt {
+		p.abrupt.Store(true)
 	}
 	p.end()
 	select {
@@ -314,6 +328,10 @@ func (p *process) live(pid int, exited <-chan syscall.WaitStatus) (status syscal
 			killGroup(pid, unix.SIGKILL) // what it left behind in its group
 			return status, nil
 		case <-p.stop:
+			if p.abrupt.Load() {
+				killGroup(pid, unix.SIGKILL)
+				return <-exited, nil
+			}
 			return endGroup(pid, exited, p.l.cfg.Grace), nil
 		case err := <-ready:
 			if err != nil {

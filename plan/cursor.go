@@ -70,18 +70,27 @@ func (c *Cursor) Next(ctx context.Context) (Window, error) {
 
 // Contacts are all contacts with a part in [from, to), with their curves in
 // that stretch. It plans from scenario time 0, since what is joined at an
-// instant depends on what was joined before.
+// instant depends on what was joined before; package almanac remembers more.
 func (p *Plan) Contacts(ctx context.Context, from, to time.Duration) ([]Contact, error) {
+	return p.Windows(DefaultWindow).Contacts(ctx, from, to, nil)
+}
+
+// Contacts walks on as far as to and gives all contacts with a part in
+// [from, to), with their curves in that stretch. The cursor must not be beyond
+// from. passed, if given, is called after each window.
+func (c *Cursor) Contacts(ctx context.Context, from, to time.Duration, passed func()) ([]Contact, error) {
 	if to <= from {
 		return nil, nil
 	}
 	var all []Contact
 	index := map[ContactID]int{}
-	cursor := p.Windows(DefaultWindow)
-	for cursor.at < to {
-		w, err := cursor.Next(ctx)
+	for c.at < to {
+		w, err := c.Next(ctx)
 		if err != nil {
 			return nil, err
+		}
+		if passed != nil {
+			passed()
 		}
 		for _, c := range w.Contacts {
 			if c.Start >= to || c.End <= from {

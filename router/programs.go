@@ -37,3 +37,17 @@ func Socket(dir, daemon, process string) string {
 	}
 	return filepath.Join(dir, process+".vty")
 }
+
+// Console is the program by which people talk to the daemons of a node, whose files
+// are in dir, and its arguments. ok is false for protocols without daemons.
+func Console(r scenario.Routing, dir string) (name string, argv []string, ok bool) {
+	daemon, err := Daemon(r)
+	switch {
+	case err != nil || daemon == "":
+		return "", nil, false
+	case daemon == BIRD:
+		return "birdc", []string{"birdc", "-s", Socket(dir, BIRD, "bird")}, true
+	default:
+		return "vtysh", []string{"vtysh", "--vty_socket", dir}, true
+	}
+}

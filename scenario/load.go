@@ -135,6 +135,14 @@ func unreadable(text string) (position, string) {
 	return position{}, ""
 }
 
+// File is what the scenario was read from, as it was named; empty if from no file.
+func (s *Scenario) File() string {
+	if s.source == nil || s.source.object {
+		return ""
+	}
+	return s.source.name
+}
+
 // Path makes a path of the scenario file absolute or relative to the working
 // directory: relative ones start from the directory of the scenario file.
 func (s *Scenario) Path(path string) string {

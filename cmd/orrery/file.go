@@ -90,8 +90,14 @@ func planCommand() *cobra.Command {
 	from := c.Flags().Duration("from", 0, "scenario time to begin at")
 	length := c.Flags().Duration("length", 0, "how much of the plan; default the scenario's duration, else 1h")
 	node := c.Flags().String("node", "", "only what touches this node")
+	web := c.Flags().Bool("web", false, "serve a page that shows the plan, and edits the scenario, until interrupted")
+	serve := serveOptions{listen: defaultListen}
+	serve.flags(c.Flags())
 	_ = c.RegisterFlagCompletionFunc("show", cobra.FixedCompletions([]string{"contacts", "events", "nodes"}, cobra.ShellCompDirectiveNoFileComp))
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if *web {
+			return serve.preview(cmd.Context(), args[0])
+		}
 		p, err := load(args[0])
 		if err != nil {
 			return err

@@ -125,8 +125,8 @@ sight, and real routing daemons that have to live with it.`,
 	add("file", validateCommand(), planCommand(), schemaCommand(), fetchCommand())
 	add("host", doctorCommand(), tuneCommand())
 	add("life", upCommand(), downCommand())
-	add("look", statusCommand(), nodesCommand(), linksCommand(), contactsCommand(), eventsCommand(), pathCommand(), pingCommand(), captureCommand())
-	add("steer", execCommand(), shellCommand(), pauseCommand(), resumeCommand(), speedCommand())
+	add("look", statusCommand(), nodesCommand(), linksCommand(), contactsCommand(), eventsCommand(), pathCommand(), pingCommand(), captureCommand(), urlCommand())
+	add("steer", execCommand(), shellCommand(), pauseCommand(), resumeCommand(), speedCommand(), injectCommand(), undoCommand(), failuresCommand())
 	root.AddCommand(versionCommand(), nodeCommand())
 	for _, c := range root.Commands() {
 		c.Args = countArgs(c.Args)

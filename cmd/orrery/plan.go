@@ -3,11 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
-	"sort"
 	"strconv"
 	"time"
 
 	"orrery.dev/orrery/plan"
+	"orrery.dev/orrery/plan/coverage"
 )
 
 // contactRow is a contact as programs read it: scenario times in seconds.
@@ -83,14 +83,11 @@ type nodeRow struct {
 }
 
 func printNodeSummary(p *plan.Plan, contacts []plan.Contact, from, to time.Duration, only int, format string) error {
-	spans := make([][]span, len(p.Nodes))
 	events := make([]int, len(p.Nodes))
 	for i := range contacts {
 		c := &contacts[i]
-		s := span{max(c.Start, from), min(c.End, to)}
 		for _, id := range [2]plan.PortID{c.A, c.B} {
 			n := p.Port(id).Node
-			spans[n] = append(spans[n], s)
 			if c.Start > from {
 				events[n]++
 			}
@@ -99,15 +96,15 @@ func printNodeSummary(p *plan.Plan, contacts []plan.Contact, from, to time.Durat
 			}
 		}
 	}
+	nodes := coverage.Nodes(p, contacts, from, to)
 	rows := []nodeRow{}
 	t := table{head: []string{"node", "contacts", "events", "mean links", "covered", "longest gap"}}
 	for i := range p.Nodes {
 		if only >= 0 && i != only {
 			continue
 		}
-		covered, gap, sum := cover(spans[i], from, to)
-		length := (to - from).Seconds()
-		r := nodeRow{p.Nodes[i].Name, len(spans[i]), events[i], covered.Seconds() / length, gap.Seconds(), sum.Seconds() / length}
+		n, length, gap := &nodes[i], to-from, nodes[i].Longest()
+		r := nodeRow{p.Nodes[i].Name, n.Contacts, events[i], n.Covered(length).Seconds() / length.Seconds(), gap.Seconds(), n.Sum.Seconds() / length.Seconds()}
 		rows = append(rows, r)
 		t.add(r.Node, strconv.Itoa(r.Contacts), strconv.Itoa(r.Events), fmt.Sprintf("%.2f", r.Mean), fmt.Sprintf("%.1f %%", 100*r.Coverage), scenarioTime(gap))
 	}
@@ -115,25 +112,4 @@ func printNodeSummary(p *plan.Plan, contacts []plan.Contact, from, to time.Durat
 		return printJSON(os.Stdout, rows)
 	}
 	return t.print(os.Stdout, format)
-}
-
-type span struct{ from, to time.Duration }
-
-// cover gives the length of the union of spans, the longest gap between from
-// and to, and the sum of the spans' lengths.
-func cover(spans []span, from, to time.Duration) (covered, gap, sum time.Duration) {
-	sort.Slice(spans, func(i, j int) bool { return spans[i].from < spans[j].from })
-	at := from
-	for _, s := range spans {
-		sum += s.to - s.from
-		if s.from > at {
-			gap = max(gap, s.from-at)
-			at = s.from
-		}
-		if s.to > at {
-			covered += s.to - at
-			at = s.to
-		}
-	}
-	return covered, max(gap, to-at), sum
 }

@@ -67,7 +67,7 @@ func verbs(root *cobra.Command) []*cobra.Command {
 	for _, g := range append(root.Groups(), &cobra.Group{}) {
 		for _, c := range root.Commands() {
 			if c.GroupID == g.ID && !c.Hidden && c.Name() != "help" && c.Name() != "completion" {
-				out = append(out, c)
+				out = append(append(out, c), verbs(c)...)
 			}
 		}
 	}

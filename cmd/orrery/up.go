@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"orrery.dev/orrery/api"
+	pb "orrery.dev/orrery/api/orrery/v1alpha1"
 	"orrery.dev/orrery/clock"
 	"orrery.dev/orrery/emulation"
 	"orrery.dev/orrery/fabric"
@@ -34,6 +35,8 @@ type upOptions struct {
 	plain    bool
 	spin     bool
 	oneByOne bool
+	logs     string // format
+	serve    serveOptions
 	detached bool // this process is the one that --detach started
 }
 
@@ -61,6 +64,9 @@ until interrupted, until the scenario's duration or --for is over, or until
 	f.BoolVar(&o.plain, "plain", false, "lines instead of a live picture, also on a terminal")
 	f.BoolVar(&o.spin, "spin", false, "the workers that carry frames poll instead of sleeping: less lateness, for most of a CPU each")
 	f.BoolVar(&o.oneByOne, "one-by-one", false, "hand each frame to its node by itself, also where several can be joined")
+	f.StringVar(&o.logs, "log-format", "text", "of what the emulator logs: text or json")
+	o.serve.flags(f)
+	f.StringSliceVar(&o.serve.metricNodes, "metrics-nodes", nil, "nodes, as shell patterns, whose ports have metrics of their own")
 	f.BoolVar(&o.detached, "detached", false, "")
 	_ = f.MarkHidden("detached")
 	_ = c.RegisterFlagCompletionFunc("wait", cobra.FixedCompletions([]string{"up", "converged"}, cobra.ShellCompDirectiveNoFileComp))
@@ -75,6 +81,12 @@ func up(ctx context.Context, file string, o *upOptions) error {
 	case "", "up", "converged":
 	default:
 		return usageError(fmt.Errorf("--wait %s: want up or converged", o.wait))
+	}
+	if o.logs != "text" && o.logs != "json" {
+		return usageError(fmt.Errorf("--log-format %s: want text or json", o.logs))
+	}
+	if err := o.serve.check(); err != nil {
+		return err
 	}
 	if !mayMakeNodes() && !o.detach {
 		return again(ctx, os.Args[1:]...)
@@ -136,7 +148,8 @@ func detach(ctx context.Context, file, name string, o *upOptions) error {
 	}
 	defer log.Close()
 	args := []string{"up", file, "--detached", "--plain", "--name", name, "--for", o.length.String(), "--record", o.record, "--speed", fmt.Sprint(o.speed),
-		fmt.Sprintf("--spin=%v", o.spin), fmt.Sprintf("--one-by-one=%v", o.oneByOne)}
+		fmt.Sprintf("--spin=%v", o.spin), fmt.Sprintf("--one-by-one=%v", o.oneByOne), "--log-format", o.logs}
+	args = append(args, o.serve.arguments()...)
 	cmd := exec.Command(self, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -176,6 +189,13 @@ func detach(ctx context.Context, file, name string, o *upOptions) error {
 		}
 	}
 	fmt.Printf("%s is up; 'orrery status %s' shows it, 'orrery down %s' ends it\n", name, name, name)
+	if o.serve.listen != "" {
+		text, err := os.ReadFile(filepath.Join(filepath.Dir(rundir.Socket(name)), ownerURL))
+		if err != nil {
+			return err
+		}
+		fmt.Print(string(text))
+	}
 	return nil
 }
 
@@ -186,11 +206,15 @@ func lastLine(s string) string {
 
 // waitRemote waits for a detached run to be up or converged.
 func waitRemote(ctx context.Context, name string, o *upOptions) error {
-	ctx, cancel := context.WithTimeout(ctx, o.within)
+	within, cancel := context.WithTimeout(ctx, o.within)
 	defer cancel()
 	cl := api.Dial(rundir.Socket(name))
+	var last *pb.Status
 	for {
-		st, err := getStatus(ctx, cl)
+		st, err := getStatus(within, cl)
+		if err != nil && within.Err() != nil && ctx.Err() == nil {
+			return notInTime(ctx, last, cl, o)
+		}
 		if err != nil {
 			return err
 		}
@@ -198,9 +222,10 @@ func waitRemote(ctx context.Context, name string, o *upOptions) error {
 		if done || err != nil {
 			return err
 		}
+		last = st
 		select {
-		case <-ctx.Done():
-			return notInTime(st, o)
+		case <-within.Done():
+			return notInTime(ctx, last, cl, o)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
@@ -214,7 +239,12 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 		return err
 	}
 	screen := newScreen(o.plain)
-	log := slog.New(screen.logHandler())
+	log := slog.New(screen.logHandler(o.logs))
+	listener, err := o.serve.openRun(name, log)
+	if err != nil {
+		_ = rundir.Remove(name)
+		return err
+	}
 	engine, err := node.NewLinux(node.Config{
 		RunDir: dir, Logger: log, Hidden: []string{rundir.Root()}, Shown: []string{p.Scenario.Path(".")},
 	})
@@ -260,10 +290,13 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	serve, endServe := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() {
-		served <- server.Serve(serve, rundir.Socket(name))
+		served <- o.serve.serveRun(serve, run, server, listener)
 		close(served)
 	}()
 
+	if listener != nil {
+		screen.note("page " + listener.URL(listener.Tokens.Owner))
+	}
 	reason := live(ctx, run, server, screen, o, served)
 	last := server.Status()
 	screen.close()
@@ -328,7 +361,7 @@ func live(ctx context.Context, run *emulation.Run, server *api.Server, screen *s
 			case err := <-served:
 				return err
 			case <-late:
-				return notInTime(server.Status(), o)
+				return notInTime(ctx, server.Status(), server, o)
 			case e := <-events:
 				screen.event(api.EventMessage(&e))
 			case <-tick.C:

@@ -50,12 +50,24 @@ func (s *screen) interval() time.Duration {
 	return lineInterval
 }
 
-// logHandler shows what the parts of the run have to say.
-func (s *screen) logHandler() slog.Handler {
-	if !s.live {
-		return slog.NewTextHandler(os.Stderr, nil)
+// logHandler shows what the parts of the run have to say, as text or JSON.
+func (s *screen) logHandler(format string) slog.Handler {
+	switch {
+	case s.live:
+		return slog.NewTextHandler(noteWriter{s}, &slog.HandlerOptions{Level: slog.LevelWarn})
+	case format == "json":
+		return slog.NewJSONHandler(os.Stderr, nil)
 	}
-	return slog.NewTextHandler(noteWriter{s}, &slog.HandlerOptions{Level: slog.LevelWarn})
+	return slog.NewTextHandler(os.Stderr, nil)
+}
+
+// note shows a line of one's own.
+func (s *screen) note(text string) {
+	if s.live {
+		_, _ = noteWriter{s}.Write([]byte(text))
+		return
+	}
+	fmt.Fprintln(os.Stderr, text)
 }
 
 type noteWriter struct{ s *screen }

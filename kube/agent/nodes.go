@@ -41,6 +41,8 @@ func (lodging) Start(context.Context, string, node.Process) error { return errPo
 
 func (lodging) Stop(context.Context, string, string) error { return errPods }
 
+func (lodging) Kill(context.Context, string, string) error { return errPods }
+
 func (lodging) Processes() []node.ProcessStatus { return nil }
 
 func (lodging) Exec(context.Context, string, []string, node.Stdio) (int, error) { return 0, errPods }

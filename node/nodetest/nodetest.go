@@ -265,6 +265,11 @@ func (e *Engine) Stop(ctx context.Context, name, processName string) error {
 	return ctx.Err()
 }
 
+// Kill implements node.Killer.
+func (e *Engine) Kill(ctx context.Context, name, processName string) error {
+	return e.Stop(ctx, name, processName)
+}
+
 // Processes implements node.Engine.
 func (e *Engine) Processes() []node.ProcessStatus {
 	e.mu.Lock()

@@ -1,0 +1,89 @@
+package api
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	pb "orrery.dev/orrery/api/orrery/v1alpha1"
+	"orrery.dev/orrery/emulation"
+	"orrery.dev/orrery/fabric"
+)
+
+// trafficEvery is how often ports' counters are read, whoever and how many ask.
+const trafficEvery = time.Second
+
+// traffic derives rates from the ports' counters, for all clients at once.
+type traffic struct {
+	run *emulation.Run
+
+	mu     sync.Mutex // guards:
+	last   []fabric.Counters
+	at     time.Time
+	latest *rates
+}
+
+// rates of all ports, by their numbers. They do not change once made.
+type rates struct {
+	at    time.Duration // scenario time
+	bits  []float64     // sent per second
+	drops []float64     // frames per second
+	// message is made once for all.
+	message *pb.WatchTrafficResponse
+}
+
+// sample gives the latest rates: new ones if the last are older than trafficEvery.
+// Rates are over the time since the sample before, at first 0.
+func (t *traffic) sample() *rates {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if t.latest != nil && now.Sub(t.at) < trafficEvery*9/10 {
+		return t.latest
+	}
+	n := t.run.Plan().NumPorts()
+	r := &rates{at: t.run.Timeline().Now(), bits: make([]float64, n), drops: make([]float64, n)}
+	counters := make([]fabric.Counters, n)
+	elapsed := now.Sub(t.at).Seconds()
+	for i := range n {
+		c := t.run.Fabric().Counters(fabric.PortID(i))
+		counters[i] = c
+		if t.last != nil && elapsed > 0 {
+			r.bits[i] = 8 * float64(c.SentBytes-min(c.SentBytes, t.last[i].SentBytes)) / elapsed
+			d, before := dropped(&c), dropped(&t.last[i])
+			r.drops[i] = float64(d-min(d, before)) / elapsed
+		}
+	}
+	r.message = &pb.WatchTrafficResponse{ScenarioTime: duration(r.at)}
+	for i := range n {
+		r.message.BitsPerSecond = appendFloat32(r.message.BitsPerSecond, r.bits[i])
+		r.message.DropsPerSecond = appendFloat32(r.message.DropsPerSecond, r.drops[i])
+	}
+	t.last, t.at, t.latest = counters, now, r
+	return r
+}
+
+// dropped are all frames that did not arrive.
+func dropped(c *fabric.Counters) uint64 {
+	return c.DropNoLink + c.DropQueue + c.DropLoss + c.DropInFlight + c.DropDevice + c.DropOverload + c.DropForged
+}
+
+// WatchTraffic implements the method of the schema.
+func (s *Server) WatchTraffic(ctx context.Context, _ *connect.Request[pb.WatchTrafficRequest], out *connect.ServerStream[pb.WatchTrafficResponse]) error {
+	tick := time.NewTicker(trafficEvery)
+	defer tick.Stop()
+	for {
+		if err := out.Send(s.traffic.sample().message); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		case <-s.stopped:
+			return nil
+		}
+	}
+}
