@@ -2133,8 +2133,8 @@ export type WatchTrafficResponse = Message<"orrery.v1alpha1.WatchTrafficResponse
   scenarioTime?: Duration | undefined;
 
   /**
-   * Bits per second that each port has sent and that have arrived, in order of
-   * the ports' numbers, float32, little-endian.
+   * Bits per second that each port's node has sent over a link, in order of the
+   * ports' numbers, float32, little-endian.
    *
    * @generated from field: bytes bits_per_second = 2;
    */

@@ -198,7 +198,7 @@ export type InventoryNode = Message<"orrery.v1alpha1.InventoryNode"> & {
   minElevation: number;
 
   /**
-   * Of an orbit: one revolution.
+   * Of an orbit: one revolution, to half a per cent.
    *
    * @generated from field: google.protobuf.Duration period = 9;
    */
@@ -273,7 +273,7 @@ export type InventoryPort = Message<"orrery.v1alpha1.InventoryPort"> & {
   name: string;
 
   /**
-   * "isl", "inter-shell", "ground", "antenna".
+   * "isl", "intershell", "ground", "antenna".
    *
    * @generated from field: string role = 3;
    */
