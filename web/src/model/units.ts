@@ -43,3 +43,21 @@ export const float64s = (bytes: Uint8Array) => new Float64Array(aligned(bytes, 8
 export const uint32s = (bytes: Uint8Array) => new Uint32Array(aligned(bytes, 4));
 export const packed = (array: Float32Array | Float64Array | Uint32Array) =>
   new Uint8Array(array.buffer.slice(array.byteOffset, array.byteOffset + array.byteLength) as ArrayBuffer);
+
+/**
+ * Latitude and longitude in degrees, and height above the ellipsoid of WGS-84 in km,
+ * of a place in ECEF km. Bowring's formula (Survey Review 23, 1976, 323-327): below
+ * 1 m up to geostationary heights.
+ */
+export function geodetic([x, y, z]: [number, number, number]): { latitude: number; longitude: number; height: number } {
+  const [a, b] = [equatorialRadius, polarRadius];
+  const e2 = 1 - (b / a) ** 2;
+  const p = Math.hypot(x, y);
+  const beta = Math.atan2(z * a, p * b);
+  const latitude = Math.atan2(z + (a ** 2 / b ** 2 - 1) * b * Math.sin(beta) ** 3, p - e2 * a * Math.cos(beta) ** 3);
+  const n = a / Math.sqrt(1 - e2 * Math.sin(latitude) ** 2);
+  // The same height by either coordinate; the greater one divides better.
+  const [s, c] = [Math.sin(latitude), Math.cos(latitude)];
+  const height = Math.abs(c) > Math.abs(s) ? p / c - n : z / s - n * (1 - e2);
+  return { latitude: (latitude * 180) / Math.PI, longitude: (Math.atan2(y, x) * 180) / Math.PI, height };
+}

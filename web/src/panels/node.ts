@@ -4,7 +4,7 @@ import { poll } from "../model/session";
 import { count, msOf, place, span, spanOf } from "../ui/format";
 import { LinkClass } from "../model/contacts";
 import { distance } from "../stage/lines";
-import { lightSpeed } from "../model/units";
+import { geodetic, lightSpeed } from "../model/units";
 import { attempt, type Desk, failureList, head, nodeLink, type Panel, presentNote, sentence } from "./panel";
 
 export class NodePanel implements Panel {
@@ -45,10 +45,8 @@ export class NodePanel implements Panel {
       planned.plane >= 0 ? `plane ${planned.plane + 1}, slot ${planned.slot + 1}` : "",
       planned.routing,
     ].filter(Boolean);
-    const [x, y, z] = desk.stage.position(index);
-    const r = Math.hypot(x, y, z);
-    const degrees = 180 / Math.PI;
     const node = this.#data?.node;
+    const at = node ?? geodetic(desk.stage.position(index));
     return html`
       ${head(desk, name, sub.join(" · "))} ${presentNote(desk)}
       ${this.#problem ? html`<p class="problem">${this.#problem}</p>` : ""}
@@ -60,12 +58,9 @@ export class NodePanel implements Panel {
           </div>`
         : ""}
       <dl class="facts">
-        ${Number.isFinite(r)
+        ${Number.isFinite(at.height)
           ? html`<dt>Position</dt>
-              <dd>
-                ${node ? place(node.latitude, node.longitude) : place(Math.asin(z / r) * degrees, Math.atan2(y, x) * degrees)},
-                ${node ? Math.round(node.height * 10) / 10 : Math.round(r - 6371)} km
-              </dd>`
+              <dd>${place(at.latitude, at.longitude)}, ${at.height.toFixed(1)} km</dd>`
           : ""}
         ${inventory.period(index) ? html`<dt>Period</dt><dd>${span(inventory.period(index))}</dd>` : ""}
         ${group?.kind === "station" ? html`<dt>Elevation from</dt><dd>${planned.minElevation}°</dd>` : ""}
@@ -130,7 +125,7 @@ export class NodePanel implements Panel {
           ${node.ports.map(
             (port) =>
               html`<tr>
-                <td><span class="dot ${port.up ? "good" : "wait"}"></span>${port.name}</td>
+                <td class="head"><span class="dot ${port.up ? "good" : "wait"}"></span>${port.name}</td>
                 <td>
                   ${port.up
                     ? html`<button

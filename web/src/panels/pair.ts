@@ -72,7 +72,7 @@ export class PairPanel implements Panel {
             <div class="verdict">
               <span class="dot ${reachable ? "good" : "bad"}"></span
               ><span>${reachable ? "They reach each other" : "They do not reach each other"}</span>
-              ${pair ? html`<span>${pair.since ? `for ${span(seconds(pair.since))}` : ""}, ${count(pair.lost)} of ${count(pair.sent)} requests lost</span>` : ""}
+              ${pair ? html`<small>${pair.since ? `for ${span(seconds(pair.since))}` : ""}, ${count(pair.lost)} of ${count(pair.sent)} requests lost</small>` : ""}
             </div>
             ${this.#instant()}
             <h3>Round trip</h3>

@@ -51,7 +51,7 @@ export class RunPanel implements Panel {
       ${presentNote(desk)} ${status.problems.map((problem) => html`<p class="problem">${problem}</p>`)}
       <div class="verdict" title="Whether this emulation can be trusted">
         <span class="dot ${dot}"></span><span>${word}</span>
-        <span>frames late by ${spanOf(status.fidelity?.latenessP50)}, 99th ${spanOf(status.fidelity?.latenessP99)}</span>
+        <small>frames late by ${spanOf(status.fidelity?.latenessP50)}, 99th ${spanOf(status.fidelity?.latenessP99)}</small>
       </div>
       ${reasons.map((reason) => html`<p class="sub">${reason}</p>`)}
       ${this.#facts(status)} ${failureList(desk, status.failures)}

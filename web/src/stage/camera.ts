@@ -70,6 +70,12 @@ export class Looking {
     this.#apply();
   }
 
+  /** Shows a longitude at once. */
+  turnTo(lon: number): void {
+    this.#look.lon = lon;
+    this.#apply();
+  }
+
   /** Comes nearer by a factor above 1. */
   approach(factor: number): void {
     this.#target = undefined;

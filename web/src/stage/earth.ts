@@ -61,7 +61,7 @@ const fragment = /* glsl */ `
     ground = mix(ground, layer.rgb, layer.a * covered);
     vec3 up = vec3(cos(place.y) * cos(place.x), cos(place.y) * sin(place.x), sin(place.y));
     float day = smoothstep(-0.12, 0.08, dot(up, sun));
-    ground = mix(mix(ground, night, covered > 0.5 ? 0.25 : 0.62), ground, day);
+    ground = mix(mix(ground, night, covered > 0.5 ? 0.25 : 0.55), ground, day);
     float edge = pow(1.0 - clamp(facing.z, 0.0, 1.0), 3.0) * (1.0 - flatness);
     gl_FragColor = vec4(mix(ground, rim, edge * 0.55), 1.0);
   }`;

@@ -92,7 +92,7 @@ export class Cone {
     this.object.add(this.#mesh, this.#rim);
     this.#mesh.frustumCulled = this.#rim.frustumCulled = false;
     this.#mesh.renderOrder = 1;
-    this.#fill.opacity = 0.12 * strength;
+    this.#fill.opacity = 0.055 * strength;
     this.#edge.opacity = 0.75 * strength;
   }
 

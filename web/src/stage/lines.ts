@@ -12,13 +12,18 @@ export type LinkColours = "state" | "delay" | "load";
 const vertex = /* glsl */ `
   attribute vec4 tint;
   varying vec4 colour;
+  varying float across;
   void main() {
     colour = tint;
+    across = position.x;
     gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0);
   }`;
 const fragment = /* glsl */ `
   varying vec4 colour;
+  varying float across;
+  uniform float edge;   // of the map: what is beyond comes in on the other side
   void main() {
+    if (abs(across) > edge) discard;
     gl_FragColor = colour;
   }`;
 
@@ -47,6 +52,7 @@ export class Lines {
   #material = new ShaderMaterial({
     vertexShader: vertex,
     fragmentShader: fragment,
+    uniforms: { edge: { value: 1e9 } },
     transparent: true,
     depthWrite: false,
   });
@@ -62,6 +68,7 @@ export class Lines {
    * is drawn twice, once from either side.
    */
   place(links: Links, placed: Float32Array, map: boolean): void {
+    this.#material.uniforms.edge!.value = map ? flatWidth : 1e9;
     this.#reserve(links.count * (map ? 2 : 1));
     const out = this.#position.array as Float32Array;
     const node = this.inventory.portNode;

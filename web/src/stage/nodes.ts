@@ -14,7 +14,7 @@ const vertex = /* glsl */ `
     colour = tint;
     shape = kind;
     gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0);
-    gl_PointSize = (kind > 0.5 ? 8.0 : 3.6 + 2.4 * tint.a) * scale;
+    gl_PointSize = (kind > 0.5 ? 9.0 : 4.6 + 3.0 * tint.a) * scale;
   }`;
 
 // A satellite is a disc, a station a diamond.

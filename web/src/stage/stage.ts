@@ -81,6 +81,7 @@ export class Stage {
   #paint = true;
   #lastFrame = 0;
   #lastDelays = 0;
+  #loaded = false;
   #positioned = false;
 
   constructor(
@@ -126,6 +127,11 @@ export class Stage {
     this.#scene.add(this.#nodes.points, this.#lines.segments);
     this.#linksVersion = -1;
     this.#positioned = false;
+    if (!this.#loaded) {
+      this.#loaded = true;
+      const [x, y] = sunDirection(epoch + scenery.time() * 1e3);
+      this.looking.turnTo((Math.atan2(y, x) * 180) / Math.PI + 40); // evening: day, dusk and night in sight
+    }
     this.#bits = new Float32Array(inventory.message.ports.length);
     this.repaint();
   }
@@ -357,8 +363,13 @@ export class Stage {
     note(this.timing.update, performance.now() - begun);
     if (this.#lastFrame > 0 && moving) note(this.timing.frame, now - this.#lastFrame);
     this.#lastFrame = now;
-    this.#renderer.render(this.#scene, this.looking.camera);
+    this.draw();
   };
+
+  /** Draws once more what was drawn last; its pixels can be read until the task ends. */
+  draw(): void {
+    this.#renderer.render(this.#scene, this.looking.camera);
+  }
 
   #update(scenery: Scenery, now: number): void {
     const inventory = this.#inventory!;
@@ -398,7 +409,7 @@ export class Stage {
     }
     if (this.#paint) {
       this.#paint = false;
-      this.#nodes!.scale = Math.min(devicePixelRatio, 2) * (inventory.count > 2500 ? 0.8 : 1);
+      this.#nodes!.scale = Math.min(devicePixelRatio, 2) * (inventory.count > 2500 ? 0.72 : inventory.count > 500 ? 0.86 : 1.15);
       this.#nodes!.paint(this.palette, this.#chosen, this.#failed);
     }
     this.#orbit.update(t, view);

@@ -21,7 +21,7 @@ import { PreviewService } from "../../gen/orrery/v1alpha1/preview_pb";
 import { InventoryNode_Motion, SkyService } from "../../gen/orrery/v1alpha1/sky_pb";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { duration, lightSpeed, packed, seconds } from "../../model/units";
+import { duration, geodetic, lightSpeed, packed, seconds } from "../../model/units";
 import { clients, type Source } from "../source";
 import { Constellation, type Contact, minElevation, places, satellitePorts, stationPorts, type Shape } from "./constellation";
 import { echoTerminal } from "./terminal";
@@ -403,7 +403,7 @@ class Run {
         }
       },
       async *watchEvents(request, context) {
-        let next = request.history ? 0 : this ? run.#events.length : 0;
+        let next = request.history ? 0 : run.#events.length;
         while (!context.signal.aborted) {
           while (next < run.#events.length) yield { event: run.#events[next++]! };
           await run.#sleepOrWake(1000, context.signal);
@@ -567,7 +567,7 @@ class Run {
     const t = this.#now;
     const at = new Float32Array(this.#sky.count * 3);
     this.#sky.positions(t, at);
-    const [x, y, z] = [0, 1, 2].map((k) => at[3 * node + k]!) as [number, number, number];
+    const place = [0, 1, 2].map((k) => at[3 * node + k]!) as [number, number, number];
     const links = this.#links(t).filter((l) => this.#nodeOf(l.a) === node || this.#nodeOf(l.b) === node);
     const names = node < this.#sky.satellites ? satellitePorts : stationPorts;
     const peer = (port: string) => {
@@ -584,9 +584,7 @@ class Run {
         name,
         kind: node < this.#sky.satellites ? "satellite" : "station",
         group: node < this.#sky.satellites ? "walker" : "stations",
-        latitude: (Math.atan2(z, Math.hypot(x, y)) * 180) / Math.PI,
-        longitude: (Math.atan2(y, x) * 180) / Math.PI,
-        height: Math.hypot(x, y, z) - 6371,
+        ...geodetic(place),
         loopback: `fd00:4f52::${(node + 1).toString(16)}:1`,
         routing: "isis/frr",
         ports: names.map((port, i) => {
