@@ -24,6 +24,9 @@ async function source(): Promise<Source> {
   });
 }
 
+// Another address that ends in a token means another run.
+addEventListener("hashchange", () => location.hash.includes("token=") && location.reload());
+
 const page = new Page(await source());
 // For the console, and for tests that measure.
 Object.assign(globalThis, { orrery: page });

@@ -25,7 +25,9 @@ import { duration, geodetic, lightSpeed, packed, seconds } from "../../model/uni
 import { clients, type Source } from "../source";
 import { Constellation, type Contact, minElevation, places, satellitePorts, stationPorts, type Shape } from "./constellation";
 import { echoTerminal } from "./terminal";
+import { coverage, gaps } from "./coverage";
 import { shortest } from "./paths";
+import { preview } from "./preview";
 
 
 const epoch = Date.UTC(2026, 0, 1);
@@ -42,7 +44,7 @@ export function walker(options: WalkerOptions = {}): Source {
   const transport = createRouterTransport(({ service }) => {
     service(SkyService, run.sky());
     service(ControlService, run.control());
-    service(PreviewService, run.preview());
+    service(PreviewService, preview(run.shape, (name, shape) => run.add(name, shape)));
   });
   return {
     ...clients(transport),
@@ -75,6 +77,15 @@ class Run {
   constructor(private readonly options: WalkerOptions) {
     this.#sky = new Constellation(options.shape ?? { planes: 6, perPlane: 11, inclination: 86.4, height: 780 });
     this.#record("note", "", "", "The run has begun.");
+  }
+
+  get shape(): Shape {
+    return this.#sky.shape;
+  }
+
+  /** Knows another plan by its name. */
+  add(name: string, shape: Shape): void {
+    this.#plans.set(name, new Constellation(shape));
   }
 
   get #now(): number {
@@ -196,77 +207,8 @@ class Run {
           flags,
         };
       },
-      getCoverage: (request) => {
-        const sky = this.#plan(request.plan);
-        const [rows, columns] = [request.rows || 45, request.columns || 90];
-        const [from, to] = [seconds(request.from), seconds(request.to) || seconds(request.from) + 6000];
-        const step = Math.max(seconds(request.step) || 60, (to - from) / 40);
-        const elevation = request.minElevation ?? minElevation;
-        const share = new Float32Array(rows * columns);
-        const mean = new Float32Array(rows * columns);
-        const gap = new Float32Array(rows * columns);
-        const current = new Float32Array(rows * columns);
-        const at = new Float32Array(sky.count * 3);
-        // Half the angle at the Earth's centre under which a satellite is seen.
-        const [r, a, e] = [6371, 6371 + sky.shape.height, (elevation * Math.PI) / 180];
-        const least = Math.cos(Math.acos((r / a) * Math.cos(e)) - e);
-        let instants = 0;
-        for (let t = from; t < to; t += step, instants++) {
-          sky.positions(t, at);
-          for (let row = 0; row < rows; row++)
-            for (let column = 0; column < columns; column++) {
-              const [lat, lon] = [((row + 0.5) / rows - 0.5) * Math.PI, ((column + 0.5) / columns - 0.5) * 2 * Math.PI];
-              const [x, y, z] = [Math.cos(lat) * Math.cos(lon), Math.cos(lat) * Math.sin(lon), Math.sin(lat)];
-              let seen = 0;
-              const bound = least * (6378.137 + sky.shape.height);
-              for (let i = 0; i < sky.satellites; i++)
-                if (at[3 * i]! * x + at[3 * i + 1]! * y + at[3 * i + 2]! * z > bound) seen++;
-              const cell = row * columns + column;
-              mean[cell]! += seen;
-              current[cell] = seen ? 0 : current[cell]! + step;
-              gap[cell] = Math.max(gap[cell]!, current[cell]!);
-              if (seen) share[cell]!++;
-            }
-        }
-        for (let i = 0; i < share.length; i++) {
-          share[i]! /= instants;
-          mean[i]! /= instants;
-        }
-        return {
-          rows,
-          columns,
-          minElevation: elevation,
-          share: packed(share),
-          mean: packed(mean),
-          longestGap: packed(gap),
-          instants,
-        };
-      },
-      getGaps: (request) => {
-        const sky = this.#plan(request.plan);
-        const [from, to] = [seconds(request.from), seconds(request.to)];
-        return {
-          stations: places.map(([station], g) => {
-            const list = sky.contacts(from, to, new Set([sky.satellites + g]));
-            const gaps: [number, number][] = [];
-            let end = from;
-            for (const contact of list) {
-              if (contact.start > end) gaps.push([end, contact.start]);
-              end = Math.max(end, contact.end);
-            }
-            if (end < to) gaps.push([end, to]);
-            const lost = gaps.reduce((sum, [a, b]) => sum + b - a, 0);
-            return {
-              station,
-              covered: 1 - lost / (to - from),
-              longest: duration(Math.max(0, ...gaps.map(([a, b]) => b - a))),
-              contacts: list.length,
-              meanContacts: 1 - lost / (to - from),
-              gaps: gaps.map(([a, b]) => ({ from: duration(a), to: duration(b) })),
-            };
-          }),
-        };
-      },
+      getCoverage: (request) => coverage(this.#plan(request.plan), request),
+      getGaps: (request) => ({ stations: gaps(this.#plan(request.plan), seconds(request.from), seconds(request.to)) }),
     };
   }
 
@@ -630,45 +572,6 @@ class Run {
     };
   }
 
-  preview(): Partial<ServiceImpl<typeof PreviewService>> {
-    return {
-      getScenario: () => ({ name: "walker.yaml", text: scenarioText(this.#sky.shape) }),
-      getSchema: () => ({ schema: "{}" }),
-      complete: (request) => {
-        const line = request.text.split("\n")[request.line - 1]?.slice(0, request.column - 1) ?? "";
-        const word = /[\w-]*$/.exec(line)![0];
-        return {
-          fromColumn: request.column - word.length,
-          candidates: ["planes", "perPlane", "inclination", "height"]
-            .filter((field) => field.startsWith(word))
-            .map((field) => ({ label: field, text: `${field}: `, kind: "field", detail: "number", documentation: "" })),
-        };
-      },
-      compile: (request) => {
-        const shape: Shape = { ...this.#sky.shape };
-        const problems: { line: number; column: number; path: string; what: string; right: string }[] = [];
-        request.text.split("\n").forEach((line, i) => {
-          const field = /^\s+(\w+):\s*(\S*)$/.exec(line);
-          if (!field || !["planes", "perPlane", "inclination", "height"].includes(field[1]!)) return;
-          const value = parseFloat(field[2]!);
-          if (value > 0) shape[field[1] as keyof Shape] = value;
-          else
-            problems.push({
-              line: i + 1,
-              column: line.indexOf(field[2]!) + 1,
-              path: field[1]!,
-              what: `${field[1]}: “${field[2]}” is no number above 0`,
-              right: "a number such as 11",
-            });
-        });
-        if (problems.length) return { problems };
-        const plan = JSON.stringify(shape);
-        this.#plans.set(plan, new Constellation(shape));
-        return { plan };
-      },
-    };
-  }
-
   #sleepOrWake(ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {
@@ -682,22 +585,6 @@ class Run {
       signal.addEventListener("abort", done);
     });
   }
-}
-
-function scenarioText(shape: Shape): string {
-  return `apiVersion: orrery.dev/v1alpha1
-kind: Scenario
-metadata:
-  name: walker
-spec:
-  constellations:
-  - name: walker
-    walker:
-      planes: ${shape.planes}
-      perPlane: ${shape.perPlane}
-      inclination: ${shape.inclination}
-      height: ${shape.height}
-`;
 }
 
 function sleep(ms: number, signal?: AbortSignal): Promise<void> {
