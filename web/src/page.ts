@@ -60,6 +60,7 @@ export class Page implements Desk {
       },
       (work) => void attempt(this, work),
     );
+    this.session.unplanned = () => void this.#edit();
     this.session.loaded = () => this.stage.invalidate();
     this.session.shown.watch((shown) => shown && this.#load(shown));
     this.session.selection.watch((selection) => this.#selected(selection));
@@ -112,13 +113,15 @@ export class Page implements Desk {
       clock.hear(t, 1, true);
       clock.show(t);
     } else if (!this.session.running || !clock.following) clock.follow();
+    const speed = () => (clock.following ? clock.speed : clock.replaySpeed);
     this.stage.load(
       inventory,
       {
         time: () => clock.shown,
         moving: () => clock.moving,
-        positions: (t, out) => motion.at(t, clock.following ? clock.speed : clock.replaySpeed, out),
-        links: (t) => (contacts.at(t, clock.following ? clock.speed : clock.replaySpeed) ? contacts.links : undefined),
+        speed,
+        positions: (t, out) => motion.at(t, speed(), out),
+        links: (t) => (contacts.at(t, speed()) ? contacts.links : undefined),
       },
       epoch,
     );
@@ -127,10 +130,11 @@ export class Page implements Desk {
     this.#legend();
     this.session.watchesTraffic = this.#colours === "load";
     this.#selected(this.session.selection.value);
-    if (!inventory.message.running && !this.#editing) void this.#edit();
+    if (!inventory.message.running) void this.#edit();
   }
 
   async #edit(): Promise<void> {
+    if (this.#editing) return;
     this.#editing = true;
     const element = part("editor");
     await attempt(this, async () => {

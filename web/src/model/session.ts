@@ -43,6 +43,8 @@ export class Session {
   readonly traffic = new Signal<Float32Array>(new Float32Array(0));
   /** Something has come that the stage waits for. */
   loaded: () => void = () => {};
+  /** The server has a scenario, and no plan: it is being written, and is not valid yet. */
+  unplanned: () => void = () => {};
 
   #lastEvent = 0n;
   #trafficEnd: AbortController | undefined;
@@ -127,6 +129,11 @@ export class Session {
       } catch (error) {
         if (this.#ends.signal.aborted) return;
         const problem = ConnectError.from(error);
+        if (problem.code === Code.FailedPrecondition) {
+          this.connection.set({ state: "connected" });
+          this.unplanned();
+          return;
+        }
         const refused = problem.code === Code.Unauthenticated || problem.code === Code.PermissionDenied;
         this.connection.set({ state: refused ? "refused" : "lost", problem: problem.rawMessage });
       }

@@ -23,6 +23,8 @@ export interface Scenery {
   /** Scenario time that is shown. */
   time(): number;
   moving(): boolean;
+  /** Scenario seconds per second, at which it moves. */
+  speed(): number;
   /** Positions at t into kilometres; false while they are not there. */
   positions(t: number, kilometres: Float32Array): boolean;
   /** Links at t; undefined while they are not there. */
@@ -40,10 +42,14 @@ export interface Timing {
 }
 
 const labelled = 48;
+/** Milliseconds between frames at most while time goes on. */
+const slowest = 80;
 
 export class Stage {
   readonly looking: Looking;
   readonly timing: Timing = { update: [], frame: [] };
+  /** Without it, every frame of the display is drawn: for measuring. */
+  paced = true;
   palette: Palette;
   onPick: (picked: Picked, add: boolean) => void = () => {};
   onHover: (picked: Picked) => void = () => {};
@@ -356,6 +362,7 @@ export class Stage {
       return;
     }
     if (this.#width === 0) return;
+    if (!this.#dirty && !this.looking.flying && now - this.#lastFrame < this.#pace(scenery)) return;
     this.#dirty = false;
     const begun = performance.now();
     this.looking.step(now);
@@ -369,6 +376,19 @@ export class Stage {
   /** Draws once more what was drawn last; its pixels can be read until the task ends. */
   draw(): void {
     this.#renderer.render(this.#scene, this.looking.camera);
+  }
+
+  /**
+   * Milliseconds between frames that only time makes necessary: in so long nothing
+   * moves by more than a quarter of a pixel. A page that shows a run at its own speed
+   * leaves the machine, which may be the one that carries the run, almost alone.
+   */
+  #pace(scenery: Scenery | undefined): number {
+    if (!this.paced || !scenery) return 0;
+    const radiansPerSecond = 1.25e-3 * Math.abs(scenery.speed()); // lowest orbits, seen from the Earth's centre
+    const { distance, zoom } = this.looking.look;
+    const pixelsPerRadian = this.view === "globe" ? (1.45 * this.#height) / (distance - 1) : (this.#width / 6) * zoom;
+    return Math.min(250 / (radiansPerSecond * pixelsPerRadian * Math.min(devicePixelRatio, 2)), slowest);
   }
 
   #update(scenery: Scenery, now: number): void {
