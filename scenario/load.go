@@ -64,23 +64,9 @@ func ParseObject(dir string, data []byte) (*Scenario, error) {
 }
 
 func parse(src *source, data []byte, files bool) (*Scenario, error) {
-	fail := func(at position, what, right string) error {
-		r := &report{source: src}
-		r.add(at, "", what, right)
-		return r.errors()
-	}
-	if len(data) > maxSize {
-		return nil, fail(position{}, fmt.Sprintf("the file is larger than %d MiB", maxSize>>20), "a scenario is some kilobytes of YAML; name orbit files in it instead of writing them out")
-	}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	text := strings.ReplaceAll(string(data), "\r\n", "\n")
-	src.lines = strings.Split(text, "\n")
-	if at, what := unreadable(text); what != "" {
-		return nil, fail(at, what, "write UTF-8 text")
-	}
-	root, values, syntax := parseTree(text)
-	if syntax != nil {
-		return nil, fail(syntax.at, syntax.what, syntax.right)
+	root, values, err := src.read(data)
+	if err != nil {
+		return nil, err
 	}
 	s := &Scenario{source: src}
 	r := &report{source: src}
@@ -91,11 +77,34 @@ func parse(src *source, data []byte, files bool) (*Scenario, error) {
 	return s, nil
 }
 
+// read makes a tree of a text and keeps its lines; parseTree says what values is.
+func (s *source) read(data []byte) (root *node, values int, err error) {
+	fail := func(at position, what, right string) error {
+		r := &report{source: s}
+		r.add(at, "", what, right)
+		return r.errors()
+	}
+	if len(data) > maxSize {
+		return nil, 0, fail(position{}, fmt.Sprintf("the file is larger than %d MiB", maxSize>>20), "a scenario is some kilobytes of YAML; name orbit files in it instead of writing them out")
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	text := strings.ReplaceAll(string(data), "\r\n", "\n")
+	s.lines = strings.Split(text, "\n")
+	if at, what := unreadable(text); what != "" {
+		return nil, 0, fail(at, what, "write UTF-8 text")
+	}
+	root, values, syntax := parseTree(text)
+	if syntax != nil {
+		return nil, 0, fail(syntax.at, syntax.what, syntax.right)
+	}
+	return root, values, nil
+}
+
 // examine runs all checks of a document of so many values, ended early by too
 // many problems.
 func examine(r *report, root *node, values int, s *Scenario, files bool) {
 	defer r.catch()
-	if otherKind(r, root) {
+	if otherKind(r, root, Kind) {
 		return
 	}
 	decode(root, values+maxAliased, s, r)
@@ -105,12 +114,12 @@ func examine(r *report, root *node, values int, s *Scenario, files bool) {
 	}
 }
 
-// otherKind says whether a document is an object of another kind, of which
-// nothing else is worth telling.
-func otherKind(r *report, root *node) bool {
+// otherKind says whether a document is an object of another kind than the one that is
+// wanted, of which nothing else is worth telling.
+func otherKind(r *report, root *node, want string) bool {
 	for _, e := range root.entries {
-		if e.key.text == "kind" && e.value.kind == scalar && e.value.text != Kind && nearest(e.value.text, []string{Kind}) == "" {
-			r.add(e.value.position, "kind", fmt.Sprintf("the kind is %q, not %s", clipped(e.value.text), Kind), fmt.Sprintf("write \"apiVersion: %s\" and \"kind: %s\"", APIVersion, Kind))
+		if e.key.text == "kind" && e.value.kind == scalar && e.value.text != want && nearest(e.value.text, []string{want}) == "" {
+			r.add(e.value.position, "kind", fmt.Sprintf("the kind is %q, not %s", clipped(e.value.text), want), fmt.Sprintf("write \"apiVersion: %s\" and \"kind: %s\"", APIVersion, want))
 			return true
 		}
 	}
