@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -147,6 +148,9 @@ func (r *Registry) Update(key string, f func(m *Machine) error) (Machine, error)
 	m.Key = key
 	if err := f(&m); err != nil {
 		return before, err
+	}
+	if old && reflect.DeepEqual(m, before) {
+		return m, nil
 	}
 	if !old && m.Standing != "known" && r.unknown() >= Limit {
 		return Machine{}, fmt.Errorf("%s is one machine more than the %d unknown ones that are kept: %w", key, Limit, ErrFull)

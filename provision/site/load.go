@@ -158,6 +158,9 @@ func (r *Role) check(wrong scenario.Check, at string) {
 	if r.Scenario != "" && !strings.HasPrefix(r.Scenario, "http://") && !strings.HasPrefix(r.Scenario, "https://") {
 		wrong(at+".scenario", fmt.Sprintf("%q is not a URL", r.Scenario), "begin with http:// or https://")
 	}
+	if r.Install != "" && (!strings.HasPrefix(r.Install, "/dev/") || path.Clean(r.Install) != r.Install) {
+		wrong(at+".install", fmt.Sprintf("%q is not a disk", r.Install), "write its device, such as /dev/vda")
+	}
 	if r.Scenario != "" && len(r.Join) > 0 {
 		wrong(at, "a machine is a native worker (scenario) or a Kubernetes worker (join), not both", "keep one of them")
 	}

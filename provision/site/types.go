@@ -126,6 +126,8 @@ type Rule struct {
 	File string `json:"file,omitempty"`
 	// IPXE is the file of Files that path ipxe begins with. Default ipxe.efi.
 	IPXE string `json:"ipxe,omitempty" default:"ipxe.efi"`
+	// Parameters are given with the boot file (DHCPv6 option 60) to clients that ask for them.
+	Parameters []string `json:"parameters,omitempty"`
 	// Quirks are workarounds for firmware; see Quirks.
 	Quirks []string `json:"quirks,omitempty"`
 }
@@ -166,6 +168,9 @@ type Role struct {
 	Scenario string `json:"scenario,omitempty"`
 	// Join is the command, word by word, by which a Kubernetes worker joins its cluster.
 	Join []string `json:"join,omitempty"`
+	// Install is a disk, such as /dev/vda, that the image is written to; the machine boots from it
+	// from then on. It asks for an image with a disk.
+	Install string `json:"install,omitempty"`
 	// Check is what must succeed before a machine is ready:
 	//   three-nodes  the example of that name is run, and its stations must reach each other;
 	//   none         nothing.
