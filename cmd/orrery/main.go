@@ -123,7 +123,7 @@ sight, and real routing daemons that have to live with it.`,
 		}
 	}
 	add("file", validateCommand(), planCommand(), schemaCommand(), fetchCommand())
-	add("host", doctorCommand(), tuneCommand())
+	add("host", doctorCommand(), tuneCommand(), imageCommand(), provisionCommand())
 	add("life", upCommand(), downCommand())
 	add("look", statusCommand(), nodesCommand(), linksCommand(), contactsCommand(), eventsCommand(), pathCommand(), pingCommand(), captureCommand())
 	add("steer", execCommand(), shellCommand(), pauseCommand(), resumeCommand(), speedCommand())
