@@ -61,7 +61,7 @@ func (d *Desk) Meet(c dhcp.Client) (dhcp.Offer, error) {
 	var offer dhcp.Offer
 	ignored := false
 	_, err = d.registry.Update(key, func(m *registry.Machine) error {
-		d.introduce(m, c, entry, all)
+		d.introduce(m, c, entry)
 		if m.Standing == ignore {
 			m.Enter(registry.Ignored, d.seen(m))
 			ignored = true
@@ -74,7 +74,11 @@ func (d *Desk) Meet(c dhcp.Client) (dhcp.Offer, error) {
 			return err
 		}
 		offer.Address = m.Address
-		return d.offer(m, c, entry, &offer)
+		if err := d.offer(m, c, entry, &offer); err != nil {
+			return err
+		}
+		d.compare(m, all)
+		return nil
 	})
 	switch {
 	case err != nil:
@@ -118,7 +122,7 @@ func keyOf(c dhcp.Client, all []registry.Machine) (string, error) {
 }
 
 // introduce writes down who a machine is.
-func (d *Desk) introduce(m *registry.Machine, c dhcp.Client, entry *site.Machine, all []registry.Machine) {
+func (d *Desk) introduce(m *registry.Machine, c dhcp.Client, entry *site.Machine) {
 	now := d.now()
 	if m.FirstSeen.IsZero() {
 		m.FirstSeen = now
@@ -127,12 +131,7 @@ func (d *Desk) introduce(m *registry.Machine, c dhcp.Client, entry *site.Machine
 	if c.MAC != "" {
 		m.MAC = c.MAC
 	}
-	if c.DUID != "" && c.DUID != m.DUID {
-		same := func(o registry.Machine) bool { return o.DUID == c.DUID && o.Key != m.Key }
-		if i := slices.IndexFunc(all, same); i >= 0 {
-			// Both go on, since they are told apart by their hardware addresses.
-			m.Fail(fmt.Sprintf("duplicate DUID: %s is also that of %s (%s); give each machine its own UUID in the firmware", c.DUID, all[i].Name, all[i].Key), nil, now)
-		}
+	if c.DUID != "" {
 		m.DUID = c.DUID
 	}
 	m.Standing = d.site.Spec.Unknown
@@ -153,6 +152,19 @@ func (d *Desk) introduce(m *registry.Machine, c dhcp.Client, entry *site.Machine
 		m.Architecture = c.Architecture
 	}
 }
+
+// compare notes that another machine has the same DUID. Both go on, since they are told apart by their hardware
+// addresses; the one that came later is told of.
+func (d *Desk) compare(m *registry.Machine, all []registry.Machine) {
+	same := func(o registry.Machine) bool {
+		return m.DUID != "" && o.DUID == m.DUID && o.Key != m.Key && o.FirstSeen.Compare(m.FirstSeen) <= 0 && !strings.HasPrefix(o.Error, duplicate)
+	}
+	if i := slices.IndexFunc(all, same); i >= 0 && m.Error == "" {
+		m.Fail(fmt.Sprintf("%s: %s is also that of %s (%s); give each machine its own UUID in the firmware", duplicate, m.DUID, all[i].Name, all[i].Key), nil, d.now())
+	}
+}
+
+const duplicate = "duplicate DUID"
 
 // address is the one that a machine has for good.
 func (d *Desk) address(m *registry.Machine, entry *site.Machine, all []registry.Machine) (netip.Addr, error) {
