@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh all|pure|kernel|race|cluster: run the tests in tiers.
+# test.sh all|pure|kernel|race|cluster|vm: run the tests in tiers.
 #
 #   pure    needs neither root nor Linux; all packages side by side
 #   kernel  makes namespaces, devices and daemons; one package at a time, since
@@ -9,13 +9,15 @@
 #           with -short
 #   cluster real Kubernetes clusters, whose programs are built first if they are
 #           not in the cache: minutes on the first time
+#   vm      a node image is built and booted in virtual machines
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 module=$(go list -m)
 kernel_rooms="^$module/(tap|fabric|node|router|emulation|doctor|tune|userns|cmd|kube/agent|kube/pod|kube/supervise|test/cluster/machine)(/|\$)"
+vm_rooms="^$module/provision/lab\$"
 cluster_rooms="^$module/(test/cluster|kube/operator|kube/watch)\$"
-race_rooms="^$module/(clock|plan|celestrak|tap|fabric|node|router|emulation|api|doctor|tune|userns|cmd|kube/agent|kube/cni|kube/supervise|test/cluster/machine)(/|\$)"
+race_rooms="^$module/(clock|provision|plan|celestrak|tap|fabric|node|router|emulation|api|doctor|tune|userns|cmd|kube/agent|kube/cni|kube/supervise|test/cluster/machine)(/|\$)"
 
 packages=$(go list ./...)
 failed=
@@ -28,7 +30,7 @@ tier() {
 }
 
 pure() {
-  tier pure -timeout 15m $(grep -vE "$kernel_rooms|$cluster_rooms" <<<"$packages")
+  tier pure -timeout 15m $(grep -vE "$kernel_rooms|$cluster_rooms|$vm_rooms" <<<"$packages")
 }
 
 kernel() {
@@ -40,7 +42,7 @@ race() {
     echo "The race detector needs a C compiler, and there is no $(go env CC); scripts/deps.sh test installs one." >&2
     return
   fi
-  CGO_ENABLED=1 tier race -race -short -timeout 20m -p 1 $(grep -E "$race_rooms" <<<"$packages")
+  CGO_ENABLED=1 tier race -race -short -timeout 20m -p 1 $(grep -E "$race_rooms" <<<"$packages" | grep -vE "$vm_rooms")
 }
 
 cluster() {
@@ -55,10 +57,14 @@ cluster() {
   CGO_ENABLED=${race:+1} tier cluster $race -timeout 20m -p 1 -count 1 $(grep -E "$cluster_rooms" <<<"$packages")
 }
 
+vm() {
+  tier vm -timeout 20m -p 1 -count 1 $(grep -E "$vm_rooms" <<<"$packages")
+}
+
 case "${1-}" in
-  all) pure; kernel; race; cluster ;;
-  pure | kernel | race | cluster) "$1" ;;
-  *) echo "usage: $0 all|pure|kernel|race|cluster" >&2; exit 2 ;;
+  all) pure; kernel; race; cluster; vm ;;
+  pure | kernel | race | cluster | vm) "$1" ;;
+  *) echo "usage: $0 all|pure|kernel|race|cluster|vm" >&2; exit 2 ;;
 esac
 
 [[ -z $failed ]]
