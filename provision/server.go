@@ -29,6 +29,10 @@ import (
 
 // Server has the sockets of all services open.
 type Server struct {
+	// Within calls a function that opens a socket on the segment. It must be set before Serve where the segment is in
+	// another network namespace than the process.
+	Within func(func() error) error
+
 	site     *site.Site
 	desk     *Desk
 	registry *registry.Registry
@@ -48,7 +52,7 @@ type Server struct {
 // Open opens the journal, the served directory and all sockets, in the network namespace of the calling thread. What
 // fails leaves nothing open.
 func Open(s *site.Site, log *slog.Logger) (_ *Server, err error) {
-	v := &Server{site: s, log: log}
+	v := &Server{Within: func(f func() error) error { return f() }, site: s, log: log}
 	defer func() {
 		if err != nil {
 			v.Close()
@@ -196,8 +200,12 @@ func (v *Server) Serve(ctx context.Context) error {
 			},
 		}
 		local := v.tftp.LocalAddr().(*net.UDPAddr)
-		return s.Serve(ctx, v.tftp, func() (net.PacketConn, error) {
-			return net.ListenUDP("udp6", &net.UDPAddr{IP: local.IP})
+		return s.Serve(ctx, v.tftp, func() (c net.PacketConn, err error) {
+			err = v.Within(func() error {
+				c, err = net.ListenUDP("udp6", &net.UDPAddr{IP: local.IP})
+				return err
+			})
+			return c, err
 		})
 	})
 	for _, l := range []net.Listener{v.http, v.https} {

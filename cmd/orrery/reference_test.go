@@ -68,6 +68,11 @@ func verbs(root *cobra.Command) []*cobra.Command {
 		for _, c := range root.Commands() {
 			if c.GroupID == g.ID && !c.Hidden && c.Name() != "help" && c.Name() != "completion" {
 				out = append(out, c)
+				for _, sub := range c.Commands() {
+					if !sub.Hidden && sub.Name() != "help" {
+						out = append(out, sub)
+					}
+				}
 			}
 		}
 	}

@@ -59,6 +59,11 @@ func New(o Options) (*Lab, error) {
 	if err := Probe(); err != nil {
 		return nil, err
 	}
+	return newLab(o)
+}
+
+// newLab is New for machines that are no virtual ones.
+func newLab(o Options) (*Lab, error) {
 	l := &Lab{Options: o}
 	text, err := l.prepare()
 	if err != nil {
@@ -146,9 +151,23 @@ func (l *Lab) open() error {
 }
 
 func (l *Lab) serve() {
+	l.server.Within = l.Segment.Within
 	ctx, cancel := context.WithCancel(context.Background())
 	l.stop, l.ended = cancel, make(chan error, 1)
 	go func() { l.ended <- l.server.Serve(ctx) }()
+}
+
+// Restart ends the server, as an interrupt does, and begins it anew with what it had written down.
+func (l *Lab) Restart() error {
+	l.stop()
+	if err := <-l.ended; err != nil {
+		return err
+	}
+	if err := l.Segment.Within(l.open); err != nil {
+		return err
+	}
+	l.serve()
+	return nil
 }
 
 // Boot switches a machine on.

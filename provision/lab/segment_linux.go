@@ -29,7 +29,8 @@ const maxFrame = 65536
 // Segment is an Ethernet segment in this process.
 type Segment struct {
 	tap     *os.File
-	capture *os.File // nil for none
+	inside  chan func() // what is to be called in the server's namespace
+	capture *os.File    // nil for none
 	dir     string
 
 	mu      sync.Mutex
@@ -50,8 +51,13 @@ type port struct {
 // server, for it to open its sockets. Sockets of machines are made in a directory. What passes is
 // written to a file in the form of pcap, if one is named.
 func NewSegment(address netip.Prefix, dir, capture string, open func() error) (*Segment, error) {
-	s := &Segment{dir: dir, learned: map[[6]byte]int{}}
-	err := thread.Do(func() error {
+	s := &Segment{dir: dir, learned: map[[6]byte]int{}, inside: make(chan func())}
+	thread.Go(func() {
+		for f := range s.inside {
+			f()
+		}
+	})
+	err := s.Within(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("a network namespace for the lab: %w; be root", err)
 		}
@@ -76,6 +82,13 @@ func NewSegment(address netip.Prefix, dir, capture string, open func() error) (*
 	return s, nil
 }
 
+// Within calls a function in the server's namespace: sockets that it opens are there.
+func (s *Segment) Within(f func() error) error {
+	done := make(chan error)
+	s.inside <- func() { done <- f() }
+	return <-done
+}
+
 // furnish makes the server's port.
 func (s *Segment) furnish(address netip.Prefix) error {
 	lo, err := netlink.LinkByName("lo")
@@ -95,7 +108,7 @@ func (s *Segment) furnish(address netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
+	if err := errors.Join(unix.SetNonblock(fd, true), tap.SetCarrier(fd, true)); err != nil {
 		return err
 	}
 	s.tap = os.NewFile(uintptr(fd), tap.Path)
@@ -211,6 +224,9 @@ func (s *Segment) forward(from int, frame []byte) {
 // Close ends the segment.
 func (s *Segment) Close() error {
 	s.mu.Lock()
+	if !s.closed {
+		close(s.inside)
+	}
 	s.closed = true
 	ports := s.ports
 	s.mu.Unlock()
