@@ -215,6 +215,9 @@ func (d *Desk) offer(m *registry.Machine, c dhcp.Client, entry *site.Machine, o 
 	if c.Kind == dhcp.Node {
 		return d.summon(m, c, rule, o)
 	}
+	if d.installed(m, entry, rule) {
+		return nil
+	}
 	file, params, path := "", rule.Parameters, string(c.Kind)
 	switch {
 	case c.Kind == dhcp.PXE && (rule.Path == "any" || rule.Path == "pxe"):
@@ -248,6 +251,15 @@ func (d *Desk) offer(m *registry.Machine, c dhcp.Client, entry *site.Machine, o 
 		m.Enter(registry.Firmware, d.now())
 	}
 	return nil
+}
+
+// installed says whether a machine's disk has what its role wants there, so that it is to boot from it.
+func (d *Desk) installed(m *registry.Machine, entry *site.Machine, rule *site.Rule) bool {
+	if m.Installed == "" || d.site.RoleOf(entry).Install == "" || rule.Image == "" {
+		return false
+	}
+	image, err := d.images.Open(rule.Image)
+	return err == nil && image.Disk != nil && image.Disk.SHA256 == m.Installed
 }
 
 // bootFile is the path of what a rule boots, below the served directory.
@@ -364,6 +376,9 @@ func (d *Desk) Report(r *protocol.Report, key string) error {
 		if r.Error != "" {
 			m.Fail(fmt.Sprintf("%s: %s", stage, r.Error), r.Console, d.now())
 			return nil
+		}
+		if r.Installed != "" {
+			m.Installed = r.Installed
 		}
 		m.Enter(stage, d.now())
 		return nil

@@ -48,8 +48,12 @@ type file struct {
 func personal(c *protocol.Config, mac net.HardwareAddr) map[string]file {
 	id := sha256.Sum256([]byte("orrery machine id\n" + c.Machine + "\n" + c.Name))
 	_, bits, _ := strings.Cut(c.Prefix, "/")
+	match := "Type=ether"
+	if mac != nil {
+		match = "MACAddress=" + mac.String()
+	}
 	network := fmt.Sprintf(`[Match]
-MACAddress=%s
+%s
 
 [Network]
 Address=%s/%s
@@ -58,7 +62,7 @@ IPv6AcceptRA=yes
 IPv6PrivacyExtensions=no
 DHCP=no
 KeepConfiguration=static
-`, mac, c.Address, bits)
+`, match, c.Address, bits)
 	for _, d := range c.DNS {
 		network += "DNS=" + d + "\n"
 	}

@@ -159,7 +159,7 @@ func bootNetwork(hardware *modules) error {
 	}
 	say("this machine is %s", c.Name)
 	failed := func(stage string, err error) error {
-		if e := insist(ctx, client, c, stage, err, lastLines()); e != nil {
+		if e := insist(ctx, client, c, protocol.Report{Machine: c.Machine, Stage: stage, Console: lastLines()}, err); e != nil {
 			return errors.Join(err, fmt.Errorf("and the server was not told: %w", e))
 		}
 		return err
@@ -183,7 +183,7 @@ func bootNetwork(hardware *modules) error {
 	if err := furnish(newRoot, c, ifi.HardwareAddr); err != nil {
 		return failed("root", err)
 	}
-	if err := insist(ctx, client, c, "root", nil, nil); err != nil {
+	if err := insist(ctx, client, c, protocol.Report{Machine: c.Machine, Stage: "root"}, nil); err != nil {
 		say("the server was not told: %v", err)
 	}
 	return switchRoot()

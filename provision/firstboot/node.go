@@ -56,6 +56,8 @@ type node struct {
 	client   *http.Client
 	programs Programs
 	log      io.Writer
+
+	installed string // the SHA-256 of what was written to the disk in this boot
 }
 
 // steps in order, by the stage that each ends in.
@@ -76,14 +78,34 @@ func (n *node) run(ctx context.Context) error {
 		if errors.As(err, &failure) {
 			console = failure.output
 		}
-		if e := insist(ctx, n.client, n.Config, s.stage, err, console); e != nil {
+		if e := n.tell(ctx, s.stage, err, console); e != nil {
 			fmt.Fprintf(n.log, "the server was not told: %v\n", e)
 		}
 		if err != nil {
-			return err
+			return errors.Join(err, n.giveUp(ctx))
 		}
 	}
+	if n.Slot != "" {
+		return bless(n.Slot)
+	}
 	return nil
+}
+
+// tell reports. A node that has booted from its disk needs no server, and does not wait for one.
+func (n *node) tell(ctx context.Context, stage string, failure error, console []string) error {
+	r := protocol.Report{Machine: n.Machine, Stage: stage, Console: console, Installed: n.installed}
+	if n.Slot != "" {
+		return report(ctx, n.client, n.Config, r, failure)
+	}
+	return insist(ctx, n.client, n.Config, r, failure)
+}
+
+// giveUp restarts a machine whose root has not come up yet, so that the boot loader goes back to the other after three times.
+func (n *node) giveUp(ctx context.Context) error {
+	if n.Slot == "" || !trial(n.Slot) {
+		return nil
+	}
+	return n.program(ctx, "systemctl", "reboot")
 }
 
 // failureError is a program that failed, with the last lines that it wrote.
@@ -128,7 +150,7 @@ func (n *node) work(ctx context.Context) error {
 			return err
 		}
 	}
-	if n.Role.Install != "" {
+	if n.Role.Install != "" && n.Slot == "" {
 		if err := n.install(ctx); err != nil {
 			return err
 		}
@@ -191,5 +213,9 @@ func (n *node) install(ctx context.Context) error {
 	if m.Disk == nil {
 		return errors.New("the role installs a disk, and the image has none; build it with --disk")
 	}
-	return n.writeDisk(ctx, *m.Disk)
+	if err := n.writeDisk(ctx, m); err != nil {
+		return err
+	}
+	n.installed = m.Disk.SHA256
+	return nil
 }

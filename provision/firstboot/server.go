@@ -89,8 +89,7 @@ func trusted(c *protocol.Config, key ed25519.PublicKey) (*manifest.Manifest, err
 }
 
 // report tells the server of a stage, or of a failure on the way to it.
-func report(ctx context.Context, client *http.Client, c *protocol.Config, stage string, failure error, console []string) error {
-	r := protocol.Report{Machine: c.Machine, Stage: stage, Console: console}
+func report(ctx context.Context, client *http.Client, c *protocol.Config, r protocol.Report, failure error) error {
 	if failure != nil {
 		r.Error = failure.Error()
 	}
@@ -119,10 +118,10 @@ func report(ctx context.Context, client *http.Client, c *protocol.Config, stage 
 
 // insist reports until the server answers, so that a server that is being started again hears of
 // every stage. It gives up after two minutes.
-func insist(ctx context.Context, client *http.Client, c *protocol.Config, stage string, failure error, console []string) error {
+func insist(ctx context.Context, client *http.Client, c *protocol.Config, r protocol.Report, failure error) error {
 	deadline := time.Now().Add(2 * time.Minute)
 	for {
-		err := report(ctx, client, c, stage, failure, console)
+		err := report(ctx, client, c, r, failure)
 		var status *statusError
 		if err == nil || errors.As(err, &status) || time.Now().After(deadline) {
 			return err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"orrery.dev/orrery/provision"
@@ -44,9 +45,11 @@ type Lab struct {
 	Segment  *Segment
 	Hardware []Hardware
 
-	server *provision.Server
-	stop   context.CancelFunc
-	ended  chan error
+	stop  context.CancelFunc
+	ended chan error
+
+	mu     sync.Mutex
+	server *provision.Server // another one after Restart
 }
 
 const prefix = "fd00:77::/64"
@@ -146,15 +149,26 @@ spec:
 // open opens the server's sockets, in the segment's namespace.
 func (l *Lab) open() error {
 	v, err := provision.Open(l.Site, l.Log)
+	l.mu.Lock()
 	l.server = v
+	l.mu.Unlock()
 	return err
 }
 
+// current is the server of now.
+func (l *Lab) current() *provision.Server {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.server
+}
+
 func (l *Lab) serve() {
-	l.server.Within = l.Segment.Within
+	server := l.current()
+	server.Within = l.Segment.Within
 	ctx, cancel := context.WithCancel(context.Background())
-	l.stop, l.ended = cancel, make(chan error, 1)
-	go func() { l.ended <- l.server.Serve(ctx) }()
+	ended := make(chan error, 1)
+	l.stop, l.ended = cancel, ended
+	go func() { ended <- server.Serve(ctx) }()
 }
 
 // Restart ends the server, as an interrupt does, and begins it anew with what it had written down.
@@ -180,7 +194,7 @@ func (l *Lab) Boot(h Hardware) (*Machine, error) {
 }
 
 // Machines is what the server knows.
-func (l *Lab) Machines() []registry.Machine { return l.server.Registry().List() }
+func (l *Lab) Machines() []registry.Machine { return l.current().Registry().List() }
 
 // ErrFailed is wrapped by the error for a machine that failed.
 var ErrFailed = errors.New("the machine has failed")
@@ -195,7 +209,7 @@ func (l *Lab) Await(ctx context.Context, m *Machine, stage registry.Stage, chang
 		return last, fmt.Errorf("%s, at stage %q: %w\n%s", m.Name, last.Stage, err, strings.Join(m.LastLines(25), "\n"))
 	}
 	for {
-		if now, ok := l.server.Registry().Get(m.MAC); ok {
+		if now, ok := l.current().Registry().Get(m.MAC); ok {
 			if changed != nil && now.Stage != last.Stage {
 				changed(now)
 			}

@@ -38,7 +38,9 @@ type Manifest struct {
 	Cmdline      string `json:"cmdline"`      // of the kernel
 	Boot         File   `json:"boot"`         // unified kernel image for booting by network
 	Root         File   `json:"root"`         // file system of user space
-	Disk         *File  `json:"disk,omitempty"`
+	// Disk is a whole disk, and Slots the boot files for its two roots, by "a" and "b". Both are there or none.
+	Disk  *File            `json:"disk,omitempty"`
+	Slots map[string]*File `json:"slots,omitempty"`
 	// Packages are name and version of every Debian package in Root, in order.
 	Packages []string `json:"packages"`
 }
@@ -101,6 +103,12 @@ func Decode(data []byte) (*Manifest, error) {
 	files := []File{m.Boot, m.Root}
 	if m.Disk != nil {
 		files = append(files, *m.Disk)
+	}
+	for _, f := range m.Slots {
+		if f == nil {
+			return nil, fmt.Errorf("%s has a slot without a file; build the image anew", Name)
+		}
+		files = append(files, *f)
 	}
 	for _, f := range files {
 		if err := f.check(); err != nil {

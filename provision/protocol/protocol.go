@@ -52,6 +52,9 @@ type Config struct {
 
 	SSHKeys []string `json:"sshKeys,omitempty"`
 	Role    Role     `json:"role"`
+
+	// Slot is that of the disk that a node has booted from; the node writes it down for itself.
+	Slot string `json:"slot,omitempty"`
 }
 
 // Role is what the node does once it is up; see package site.
@@ -69,6 +72,8 @@ type Report struct {
 	// Error is what has failed on the way to the stage; Console the last lines.
 	Error   string   `json:"error,omitempty"`
 	Console []string `json:"console,omitempty"`
+	// Installed is the SHA-256 of the disk image that is on the machine's disk now.
+	Installed string `json:"installed,omitempty"`
 }
 
 var nameForm = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
@@ -120,7 +125,7 @@ func DecodeReport(r io.Reader) (*Report, error) {
 	if err := d.Decode(&report); err != nil {
 		return nil, fmt.Errorf("a report that cannot be read: %w", err)
 	}
-	report.Error = Printable(report.Error)
+	report.Error, report.Installed = Printable(report.Error), Printable(report.Installed)
 	if n := len(report.Console); n > MaxConsole {
 		report.Console = report.Console[n-MaxConsole:]
 	}

@@ -58,6 +58,9 @@ type Machine struct {
 	ErrorAt time.Time `json:"errorAt,omitzero"`
 	Console []string  `json:"console,omitempty"`
 
+	// Installed is the SHA-256 of the disk image that the machine has on its disk; empty for none.
+	Installed string `json:"installed,omitempty"`
+
 	// Token is the hash of the one-time token by which the configuration is fetched, Report the
 	// one of the key by which stages are reported; empty for none.
 	Token  string `json:"token,omitempty"`
