@@ -33,6 +33,8 @@ type Options struct {
 	// Kubernetes adds containerd and what kubelet needs.
 	Kubernetes bool
 	Cmdline    string // of the kernel
+	// Disk adds an image of a whole disk, for installing.
+	Disk bool
 	// PrivateKey signs the manifest, and has its public half built in; empty for an unsigned image. Authority
 	// is a file of certificates that the server's must be signed with.
 	PrivateKey, Authority string
@@ -54,7 +56,7 @@ var base = []string{
 var kubernetes = []string{"containerd", "runc", "containernetworking-plugins", "conntrack", "iptables", "ebtables", "socat", "ethtool", "util-linux"}
 
 // programs that a build calls, and the packages that have them.
-var programs = [][2]string{{"mmdebstrap", "mmdebstrap"}, {"mksquashfs", "squashfs-tools"}, {"objcopy", "binutils"}, {"dpkg-deb", "dpkg"}}
+var programs = [][2]string{{"mmdebstrap", "mmdebstrap"}, {"mksquashfs", "squashfs-tools"}, {"objcopy", "binutils"}, {"dpkg-deb", "dpkg"}, {"depmod", "kmod"}, {"sfdisk", "fdisk"}, {"mkfs.fat", "dosfstools"}, {"mcopy", "mtools"}}
 
 // stubs of systemd by architecture of Go, and what the architecture is called in manifests.
 var stubs = map[string][2]string{
@@ -113,7 +115,7 @@ func Build(ctx context.Context, o Options) (*manifest.Manifest, error) {
 		name string
 		do   func(context.Context) error
 	}{
-		{"packages", b.packages}, {"kernel", b.kernel}, {"files", b.files}, {"root", b.squash}, {"boot file", b.bootFile},
+		{"packages", b.packages}, {"kernel", b.kernel}, {"files", b.files}, {"root", b.squash}, {"boot file", b.bootFile}, {"disk", b.disk},
 	} {
 		fmt.Fprintf(o.Log, "%s ...\n", step.name)
 		if err := step.do(ctx); err != nil {
@@ -241,7 +243,12 @@ func (b *build) finish() (*manifest.Manifest, error) {
 	m := &manifest.Manifest{
 		Format: manifest.Format, Version: b.Version, Architecture: stubs[runtime.GOARCH][1], Kernel: b.release, Cmdline: b.Cmdline, Packages: b.packaged,
 	}
-	for name, to := range map[string]*manifest.File{"boot.efi": &m.Boot, "root.squashfs": &m.Root} {
+	described := map[string]*manifest.File{"boot.efi": &m.Boot, "root.squashfs": &m.Root}
+	if b.Disk {
+		m.Disk, m.Slots = new(manifest.File), map[string]*manifest.File{"a": new(manifest.File), "b": new(manifest.File)}
+		described["disk.raw"], described["disk-a.efi"], described["disk-b.efi"] = m.Disk, m.Slots["a"], m.Slots["b"]
+	}
+	for name, to := range described {
 		f, err := os.Open(filepath.Join(b.out, name))
 		if err != nil {
 			return nil, err

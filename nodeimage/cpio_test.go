@@ -68,3 +68,12 @@ func FuzzDependencies(f *testing.F) {
 		}
 	})
 }
+
+func TestRootSize(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		root := rapid.Int64Range(1, 1<<34).Draw(t, "root")
+		if got := rootSize(root); got < root*5/4 || got%sector != 0 {
+			t.Fatalf("%d for %d", got, root)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package nodeimage
 import (
 	"context"
 	"debug/pe"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -106,6 +107,9 @@ func (b *build) unify(ctx context.Context, out, initial, cmdline string) error {
 	if _, err := b.run(ctx, "objcopy", append(args, stub, unsigned)...); err != nil {
 		return err
 	}
+	if err := settle(unsigned, uint32(b.Epoch)); err != nil {
+		return err
+	}
 	if b.SecureBootKey != "" {
 		_, err := b.run(ctx, "sbsign", "--key", b.SecureBootKey, "--cert", b.SecureBootCertificate, "--output", out, unsigned)
 		return err
@@ -129,4 +133,26 @@ func endOf(file string) (uint64, error) {
 		end = max(end, uint64(s.VirtualAddress)+uint64(max(s.VirtualSize, s.Size)))
 	}
 	return header.ImageBase + (end+alignment-1)&^(alignment-1), nil
+}
+
+// settle gives a program a time of its own and takes away its checksum, which objcopy makes of the time of day. Firmware looks at
+// the checksum of drivers only (PE Format, "Optional Header Windows-Specific Fields").
+func settle(file string, when uint32) error {
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // again, after an error
+	var word [4]byte
+	if _, err := f.ReadAt(word[:], 0x3c); err != nil { // where the header is
+		return err
+	}
+	header := int64(binary.LittleEndian.Uint32(word[:]))
+	if _, err := f.ReadAt(word[:], header); err != nil || string(word[:]) != "PE\x00\x00" {
+		return errors.Join(errors.New(file+" is no program for UEFI"), err)
+	}
+	binary.LittleEndian.PutUint32(word[:], when)
+	_, err = f.WriteAt(word[:], header+8)
+	_, err2 := f.WriteAt(make([]byte, 4), header+4+20+64)
+	return errors.Join(err, err2, f.Close())
 }

@@ -47,6 +47,7 @@ orrery-boot is looked for beside this one.`,
 	f.StringSliceVar(&o.Include, "include", nil, "further packages")
 	f.BoolVar(&o.Kubernetes, "kubernetes", false, "add containerd and what kubelet needs")
 	f.StringVar(&o.Cmdline, "cmdline", nodeimage.DefaultCmdline, "command line of the kernel")
+	f.BoolVar(&o.Disk, "disk", false, "add the image of a whole disk, which machines are installed from")
 	f.StringVar(&o.PrivateKey, "key", "", "private key that signs the image; its public half is built in, and nodes refuse a root of another")
 	f.StringVar(&o.Authority, "ca", "", "certificates in PEM that the provisioning server's must be signed with")
 	f.StringVar(&o.SecureBootKey, "secure-boot-key", "", "key in PEM that signs the boot file for UEFI Secure Boot, by sbsign")

@@ -153,6 +153,7 @@ Nothing of the host's network is touched. It takes root and the packages that
 	f.StringVar(&o.Dir, "dir", "", "directory for consoles, state and capture; default: one that is removed afterwards")
 	f.StringVar(&o.Capture, "capture", "", "file that all frames of the segment are written to")
 	f.StringVar(&o.Check, "check", "three-nodes", "what a machine must do before it is ready: three-nodes or none")
+	f.BoolVar(&o.Install, "install", false, "have each machine install its disk, and boot it from there with the server gone")
 	f.IntVar(&machines, "machines", 3, "how many")
 	f.StringSliceVar(&paths, "path", lab.Paths, "ways of booting, in turn")
 	f.IntVar(&parallel, "parallel", 2, "how many run at the same time")
@@ -206,5 +207,20 @@ func runLab(ctx context.Context, o lab.Options, parallel int, within time.Durati
 		}
 		t.add(cells...)
 	}
-	return errors.Join(err, t.print(os.Stdout, "table"))
+	if err := errors.Join(err, t.print(os.Stdout, "table")); err != nil || !o.Install {
+		return err
+	}
+	if err := l.EndServer(); err != nil {
+		return err
+	}
+	for _, h := range l.Hardware {
+		ctx, cancel := context.WithTimeout(ctx, within)
+		took, err := l.FromDisk(ctx, h)
+		cancel()
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s is ready from its disk, with the server gone, after %.1f s\n", h.Name, took.Seconds())
+	}
+	return nil
 }

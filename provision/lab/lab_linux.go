@@ -35,6 +35,8 @@ type Options struct {
 	Memory  int // MiB of each
 	Capture string
 	Check   string // of the role: "three-nodes" or "none"
+	// Install has machines write the image to a disk of their own.
+	Install bool
 	Log     *slog.Logger
 }
 
@@ -128,7 +130,11 @@ spec:
 		}
 		fmt.Fprintf(&b, "  key: %q\n", key)
 	}
-	fmt.Fprintf(&b, "  role: {check: %s}\n  boot:\n", l.Check)
+	install := ""
+	if l.Install {
+		install = ", install: /dev/vda"
+	}
+	fmt.Fprintf(&b, "  role: {check: %s%s}\n  boot:\n", l.Check, install)
 	for _, p := range Paths {
 		fmt.Fprintf(&b, "    - {match: {machine: %q}, path: %s, image: worker}\n", p+"-*", p)
 	}
@@ -140,10 +146,27 @@ spec:
 			}
 		}
 		h := Hardware{Name: fmt.Sprintf("%s-%d", p, i+1), MAC: mac(i), Memory: l.Memory, CPUs: 2}
+		if l.Install {
+			h.Disk = filepath.Join(l.Dir, h.Name+".disk")
+			if err := blank(h.Disk); err != nil {
+				return "", err
+			}
+		}
 		l.Hardware = append(l.Hardware, h)
 		fmt.Fprintf(&b, "    - {name: %s, mac: %q}\n", h.Name, h.MAC)
 	}
 	return b.String(), nil
+}
+
+// diskSize of a machine in bytes. The file has no more than what is written to it.
+const diskSize = 4 << 30
+
+func blank(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(diskSize), f.Close())
 }
 
 // open opens the server's sockets, in the segment's namespace.
@@ -231,8 +254,15 @@ func (l *Lab) Await(ctx context.Context, m *Machine, stage registry.Stage, chang
 	}
 }
 
-// Close ends the server and the segment. Machines have to be off.
-func (l *Lab) Close() error {
+// EndServer ends the server, and leaves the segment to the machines.
+func (l *Lab) EndServer() error {
+	if l.stop == nil {
+		return nil
+	}
 	l.stop()
-	return errors.Join(<-l.ended, l.Segment.Close())
+	l.stop = nil
+	return <-l.ended
 }
+
+// Close ends the server and the segment. Machines have to be off.
+func (l *Lab) Close() error { return errors.Join(l.EndServer(), l.Segment.Close()) }

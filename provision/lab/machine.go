@@ -88,11 +88,11 @@ func Boot(h Hardware, dir, netdev string) (*Machine, error) {
 		// Without these the firmware waits for IPv4 before it tries IPv6.
 		"-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n",
 		"-boot", "menu=on,splash-time=2000",
-		"-netdev", netdev, "-device", "virtio-net-pci,netdev=" + h.Name + ",romfile=,mac=" + h.MAC,
+		"-netdev", netdev, "-device", "virtio-net-pci,netdev=" + h.Name + ",romfile=,bootindex=1,mac=" + h.MAC,
 		"-device", "virtio-rng-pci", "-serial", "file:" + m.Console, "-monitor", "none",
 	}
 	if h.Disk != "" {
-		args = append(args, "-drive", "if=none,id=disk,format=raw,file="+h.Disk, "-device", "virtio-blk-pci,drive=disk")
+		args = append(args, "-drive", "if=none,id=disk,format=raw,file="+h.Disk, "-device", "virtio-blk-pci,drive=disk,bootindex=2")
 	}
 	m.cmd = exec.Command(emulator, args...)
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

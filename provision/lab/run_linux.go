@@ -3,6 +3,9 @@ package lab
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,4 +56,29 @@ func (l *Lab) Run(ctx context.Context, parallel int, within time.Duration, chang
 		err = errors.Join(err, r.Err)
 	}
 	return results, err
+}
+
+// FromDisk boots a machine that was installed, with nobody to serve it, until its console tells that it is ready, and switches it off.
+func (l *Lab) FromDisk(ctx context.Context, h Hardware) (time.Duration, error) {
+	began := time.Now()
+	m, err := l.Boot(h)
+	if err != nil {
+		return 0, err
+	}
+	defer m.Off()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		console, err := os.ReadFile(m.Console)
+		if err == nil && strings.Contains(string(console), "stage ready: <nil>") {
+			return time.Since(began), nil
+		}
+		select {
+		case <-tick.C:
+		case <-m.Ended():
+			return 0, fmt.Errorf("%s has switched itself off while it booted from its disk:\n%s", h.Name, strings.Join(m.LastLines(25), "\n"))
+		case <-ctx.Done():
+			return 0, fmt.Errorf("%s is not up from its disk: %w:\n%s", h.Name, ctx.Err(), strings.Join(m.LastLines(25), "\n"))
+		}
+	}
 }

@@ -36,6 +36,7 @@ type Segment struct {
 	mu      sync.Mutex
 	ports   []port
 	learned map[[6]byte]int
+	plugged map[string]int // ports of machines by their ids
 	pcap    *pcapgo.Writer
 	readers sync.WaitGroup
 	closed  bool
@@ -51,7 +52,7 @@ type port struct {
 // server, for it to open its sockets. Sockets of machines are made in a directory. What passes is
 // written to a file in the form of pcap, if one is named.
 func NewSegment(address netip.Prefix, dir, capture string, open func() error) (*Segment, error) {
-	s := &Segment{dir: dir, learned: map[[6]byte]int{}, inside: make(chan func())}
+	s := &Segment{dir: dir, learned: map[[6]byte]int{}, plugged: map[string]int{}, inside: make(chan func())}
 	thread.Go(func() {
 		for f := range s.inside {
 			f()
@@ -157,12 +158,19 @@ func (s *Segment) toServer(frame []byte) error {
 // Plug makes a port for a machine, and gives QEMU's netdev for it, with an id.
 func (s *Segment) Plug(id string) (netdev string, err error) {
 	own, its := filepath.Join(s.dir, id+".switch"), filepath.Join(s.dir, id+".machine")
+	s.mu.Lock()
+	_, again := s.plugged[id]
+	s.mu.Unlock()
+	if again { // switched on once more; the emulator makes its socket anew
+		_ = os.Remove(its)
+		return netdevOf(id, own, its), nil
+	}
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: own, Net: "unixgram"})
 	if err != nil {
 		return "", err
 	}
 	peer := &net.UnixAddr{Name: its, Net: "unixgram"}
-	s.attach(port{
+	number := s.attach(port{
 		write: func(frame []byte) error {
 			_ = conn.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)) // a machine that does not read loses frames
 			_, err := conn.WriteToUnix(frame, peer)
@@ -170,11 +178,18 @@ func (s *Segment) Plug(id string) (netdev string, err error) {
 		},
 		close: conn.Close,
 	}, func(b []byte) (int, error) { return conn.Read(b) })
-	return fmt.Sprintf("dgram,id=%s,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s", id, its, own), nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plugged[id] = number
+	return netdevOf(id, own, its), nil
+}
+
+func netdevOf(id, own, its string) string {
+	return fmt.Sprintf("dgram,id=%s,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s", id, its, own)
 }
 
 // attach begins to read from a port.
-func (s *Segment) attach(p port, read func([]byte) (int, error)) {
+func (s *Segment) attach(p port, read func([]byte) (int, error)) int {
 	s.mu.Lock()
 	number := len(s.ports)
 	s.ports = append(s.ports, p)
@@ -191,6 +206,7 @@ func (s *Segment) attach(p port, read func([]byte) (int, error)) {
 			}
 		}
 	})
+	return number
 }
 
 // forward passes a frame on as a switch does: to the port at which its destination was seen, or to all others.
