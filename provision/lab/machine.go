@@ -51,7 +51,8 @@ type Hardware struct {
 // UUID is that of the machine's mainboard, made of its MAC.
 func (h *Hardware) UUID() string {
 	s := sha256.Sum256([]byte("orrery lab\n" + h.MAC))
-	return fmt.Sprintf("%x-%x-4%x-8%x-%x", s[0:4], s[4:6], s[6:8], s[8:10], s[10:16])
+	s[6], s[8] = s[6]&0x0f|0x80, s[8]&0x3f|0x80 // made by hand (RFC 9562, version 8)
+	return fmt.Sprintf("%x-%x-%x-%x-%x", s[0:4], s[4:6], s[6:8], s[8:10], s[10:16])
 }
 
 // Machine is a virtual machine that is switched on.
@@ -79,15 +80,15 @@ func Boot(h Hardware, dir, netdev string) (*Machine, error) {
 		f.Close()
 		accelerator = "kvm"
 	}
-	uuid := h.UUID()
 	args := []string{
 		"-name", h.Name, "-machine", "q35,smm=off", "-accel", accelerator, "-cpu", "max", "-smp", fmt.Sprint(h.CPUs), "-m", fmt.Sprint(h.Memory),
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-uuid", strings.ToLower(uuid),
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-uuid", h.UUID(),
 		"-drive", "if=pflash,unit=0,format=raw,readonly=on,file=" + firmwareCode,
 		"-drive", "if=pflash,unit=1,format=raw,file=" + vars,
-		// Without these the firmware waits for IPv4 before it tries IPv6.
+		// Without the first the firmware waits for IPv4 before it tries IPv6; without the second it tries HTTP before its own
+		// address may be used.
 		"-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n",
-		"-boot", "menu=on,splash-time=2000",
+		"-boot", "menu=on,splash-time=5000",
 		"-netdev", netdev, "-device", "virtio-net-pci,netdev=" + h.Name + ",romfile=,bootindex=1,mac=" + h.MAC,
 		"-device", "virtio-rng-pci", "-serial", "file:" + m.Console, "-monitor", "none",
 	}
