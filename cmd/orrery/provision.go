@@ -153,6 +153,7 @@ Nothing of the host's network is touched. It takes root and the packages that
 	f.StringVar(&o.Dir, "dir", "", "directory for consoles, state and capture; default: one that is removed afterwards")
 	f.StringVar(&o.Capture, "capture", "", "file that all frames of the segment are written to")
 	f.StringVar(&o.Check, "check", "three-nodes", "what a machine must do before it is ready: three-nodes or none")
+	f.StringVar(&o.Accelerator, "accel", "", "kvm or tcg; default: kvm where the host has it")
 	f.BoolVar(&o.Install, "install", false, "have each machine install its disk, and boot it from there with the server gone")
 	f.IntVar(&machines, "machines", 3, "how many")
 	f.StringSliceVar(&paths, "path", lab.Paths, "ways of booting, in turn")

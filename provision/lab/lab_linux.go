@@ -37,6 +37,8 @@ type Options struct {
 	Check   string // of the role: "three-nodes" or "none"
 	// Install has machines write the image to a disk of their own.
 	Install bool
+	// Accelerator of machines: "kvm", "tcg", or empty for what the host has.
+	Accelerator string
 	Log     *slog.Logger
 }
 
@@ -69,6 +71,12 @@ func New(o Options) (*Lab, error) {
 
 // newLab is New for machines that are no virtual ones.
 func newLab(o Options) (*Lab, error) {
+	if o.Accelerator == "" {
+		o.Accelerator = Accelerator()
+	}
+	if accelerators[o.Accelerator] == "" {
+		return nil, fmt.Errorf("there is no accelerator %q; write kvm or tcg", o.Accelerator)
+	}
 	l := &Lab{Options: o}
 	text, err := l.prepare()
 	if err != nil {
@@ -145,7 +153,7 @@ spec:
 				return "", fmt.Errorf("iPXE: %w; \"scripts/deps.sh vm\" installs it", err)
 			}
 		}
-		h := Hardware{Name: fmt.Sprintf("%s-%d", p, i+1), MAC: mac(i), Memory: l.Memory, CPUs: 2}
+		h := Hardware{Name: fmt.Sprintf("%s-%d", p, i+1), MAC: mac(i), Memory: l.Memory, CPUs: 2, Accelerator: l.Accelerator}
 		if l.Install {
 			h.Disk = filepath.Join(l.Dir, h.Name+".disk")
 			if err := blank(h.Disk); err != nil {

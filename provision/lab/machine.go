@@ -46,6 +46,24 @@ type Hardware struct {
 	Memory int    // MiB
 	Disk   string // a raw image that is the machine's disk; empty for none
 	CPUs   int
+	// Accelerator is "kvm" or "tcg".
+	Accelerator string
+}
+
+// accelerators of the emulator by their names: the host's processor (KVM), or a translation of every instruction.
+var accelerators = map[string]string{"kvm": "kvm", "tcg": "tcg,thread=multi"}
+
+// processor is what machines have. Hosts that are virtual themselves refuse to set the register behind this ability.
+const processor = "max,arch-capabilities=off"
+
+// Accelerator is "kvm" where this host has it, else "tcg".
+func Accelerator() string {
+	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	if err != nil {
+		return "tcg"
+	}
+	f.Close()
+	return "kvm"
 }
 
 // UUID is that of the machine's mainboard, made of its MAC.
@@ -75,13 +93,8 @@ func Boot(h Hardware, dir, netdev string) (*Machine, error) {
 		}
 	}
 	m := &Machine{Hardware: h, Console: filepath.Join(dir, h.Name+".console"), done: make(chan struct{})}
-	accelerator := "tcg,thread=multi"
-	if f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0); err == nil {
-		f.Close()
-		accelerator = "kvm"
-	}
 	args := []string{
-		"-name", h.Name, "-machine", "q35,smm=off", "-accel", accelerator, "-cpu", "max", "-smp", fmt.Sprint(h.CPUs), "-m", fmt.Sprint(h.Memory),
+		"-name", h.Name, "-machine", "q35,smm=off", "-accel", accelerators[h.Accelerator], "-cpu", processor, "-smp", fmt.Sprint(h.CPUs), "-m", fmt.Sprint(h.Memory),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-uuid", h.UUID(),
 		"-drive", "if=pflash,unit=0,format=raw,readonly=on,file=" + firmwareCode,
 		"-drive", "if=pflash,unit=1,format=raw,file=" + vars,
