@@ -267,12 +267,17 @@ func linkUp(ifi *net.Interface) (net.IP, error) {
 // directory, or memory if it is empty.
 func mountRoot(image, above string) error {
 	device := image
-	if info, err := os.Stat(image); err != nil {
+	info, err := os.Stat(image)
+	if err != nil {
 		return err
-	} else if info.Mode().IsRegular() {
-		if device, err = loop(image); err != nil {
+	}
+	if info.Mode().IsRegular() {
+		d, err := loop(image)
+		if err != nil {
 			return err
 		}
+		defer d.Close() // the mount keeps the device from then on
+		device = d.Name()
 	}
 	for _, dir := range []string{"/lower", "/upper", newRoot} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -299,32 +304,36 @@ func mountRoot(image, above string) error {
 	return nil
 }
 
-// loop makes a block device of a file.
-func loop(file string) (string, error) {
+// loop makes a block device of a file, which is one until it is closed and unmounted.
+func loop(file string) (*os.File, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer f.Close()
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer control.Close()
-	n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
-	if err != nil {
-		return "", fmt.Errorf("a loop device: %w", err)
+	for {
+		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			return nil, fmt.Errorf("a loop device: %w", err)
+		}
+		d, err := os.OpenFile("/dev/loop"+strconv.Itoa(n), os.O_RDWR, 0)
+		if err != nil {
+			return nil, err
+		}
+		config := &unix.LoopConfig{Fd: uint32(f.Fd()), Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_READ_ONLY | unix.LO_FLAGS_AUTOCLEAR}}
+		if err = unix.IoctlLoopConfigure(int(d.Fd()), config); err == nil {
+			return d, nil
+		}
+		d.Close()
+		if !errors.Is(err, unix.EBUSY) { // somebody else was faster
+			return nil, fmt.Errorf("a loop device of %s: %w", file, err)
+		}
 	}
-	device := "/dev/loop" + strconv.Itoa(n)
-	d, err := os.OpenFile(device, os.O_RDWR, 0)
-	if err != nil {
-		return "", err
-	}
-	defer d.Close()
-	if err := unix.IoctlSetInt(int(d.Fd()), unix.LOOP_SET_FD, int(f.Fd())); err != nil {
-		return "", fmt.Errorf("a loop device of %s: %w", file, err)
-	}
-	return device, nil
 }
 
 // switchRoot becomes the first process of the new root. What only the initial file system had is removed, so that

@@ -39,7 +39,7 @@ type Options struct {
 	Install bool
 	// Accelerator of machines: "kvm", "tcg", or empty for what the host has.
 	Accelerator string
-	Log     *slog.Logger
+	Log         *slog.Logger
 }
 
 // Lab is a running server with machines that are off.
