@@ -42,6 +42,7 @@ demo: ## install what is missing and run a small moving network for some minutes
 
 test: ## install what is missing and run every test
 	@scripts/deps.sh cluster
+	@scripts/deps.sh vm
 	@scripts/test.sh all
 
 test-pure: ## run the tests that need neither root nor Linux
@@ -63,6 +64,10 @@ test-lab: ## run the link engine beside netem, in a user-mode kernel that has it
 
 test-cluster: ## run the tests in real Kubernetes clusters; builds Kubernetes the first time
 	@scripts/test.sh cluster
+
+test-vm: ## build a node image and boot virtual machines from it, by network and over IPv6 alone
+	@scripts/deps.sh vm
+	@scripts/test.sh vm
 
 fuzz: ## run every fuzz target for FUZZTIME
 	@scripts/fuzz.sh $(FUZZTIME)
@@ -107,4 +112,4 @@ help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-.PHONY: build build-all images demo test test-pure test-kernel test-race test-browser test-lab test-cluster fuzz bench bench-lab soak check generate web deps clean help
+.PHONY: build build-all images demo test test-pure test-kernel test-race test-browser test-lab test-cluster test-vm fuzz bench bench-lab soak check generate web deps clean help

@@ -91,6 +91,16 @@ var forbiddings = []forbidding{
 		because:   "a runtime starts the plugin for each pod: it asks the agent and does nothing itself",
 	},
 	{
+		packages:  []string{"provision/dhcp", "provision/radv", "provision/tftp", "provision/site", "provision/manifest", "provision/protocol", "provision/registry"},
+		forbidden: []string{"provision", "provision/lab", "provision/firstboot", "nodeimage", "emulation", "node/...", "fabric/...", "net/http"},
+		because:   "each service answers by what it is told; they meet in provision",
+	},
+	{
+		packages:  []string{"cmd/orrery-boot", "provision/firstboot"},
+		forbidden: []string{"scenario/...", "plan/...", "provision", "provision/site", "provision/lab", "nodeimage", "github.com/spf13/..."},
+		because:   "it is in every initial file system, which firmware loads block by block",
+	},
+	{
 		packages: []string{"..."}, except: []string{"test/..."},
 		forbidden: []string{"test/..."},
 		because:   "the product does not depend on the clusters that it is tested in",
@@ -118,6 +128,10 @@ var reserves = []reserve{
 			"thread",                  // which thread is the process's first
 			"fabric/underlay",         // many datagrams by one call
 			"userns",                  // namespaces of an ordinary user
+			"provision/registry",      // the lock on its journal
+			"provision/firstboot",     // the first process of a node
+			"provision/lab",           // a segment in a namespace of its own
+			"provision",               // errno of a socket that nobody listens at
 			"emulation",               // echo sockets of the prober
 			"socket",                  // a socket's owner and mode
 			"kube/agent",              // the lock on its state
@@ -135,13 +149,13 @@ var reserves = []reserve{
 	},
 	{
 		imported: []string{"net/http", "connectrpc.com/connect"},
-		for_:     []string{"celestrak", "api/...", "metrics", "cmd/...", "web/...", "kube/operator", "test/..."},
-		because:  "Orrery goes out to the world to fetch element sets, serves its control API and figures about itself, answers the API server about scenarios, and does nothing else over HTTP; tests ask an apiserver",
+		for_:     []string{"celestrak", "api/...", "metrics", "cmd/...", "web/...", "kube/operator", "provision", "provision/firstboot", "test/..."},
+		because:  "Orrery goes out to the world to fetch element sets, serves its control API and figures about itself, answers the API server about scenarios, gives nodes their images and configurations, and does nothing else over HTTP; tests ask an apiserver",
 	},
 	{
 		imported: []string{"os/exec"},
-		for_:     []string{"node", "router", "userns", "cmd/...", "scripts/...", "images/debian", "kube/pod", "test/..."},
-		because:  "processes belong to the node engine, which alone can end them all; the router asks daemons for their versions and neighbours; images are built by apt and dpkg; a pod looks for its programs",
+		for_:     []string{"node", "router", "userns", "cmd/...", "scripts/...", "images/debian", "nodeimage", "provision/lab", "provision/firstboot", "kube/pod", "test/..."},
+		because:  "processes belong to the node engine, which alone can end them all; the router asks daemons for their versions and neighbours; images are built by apt and dpkg; virtual machines are processes; a node's first boot calls orrery; a pod looks for its programs",
 	},
 	{
 		imported: []string{"github.com/google/go-containerregistry/..."},
@@ -179,15 +193,21 @@ var meaningless = []string{
 // functions of package time: those in which host time is meant.
 var clockReaders = []string{
 	"clock",
-	"node/...",       // life of processes
-	"router",         // deadlines of sockets
-	"emulation",      // pacing of probes, stamps of events
-	"fabric",         // stamps of captured frames
-	"kube/operator",  // ages of pods, certificates
-	"kube/supervise", // pauses before what has ended is started again
-	"kube/cni",       // deadlines of sockets
-	"kube/agent",     // clocks of workers, pacing of snapshots
-	"kube/watch",     // changes are gathered for a moment
+	"node/...",            // life of processes
+	"router",              // deadlines of sockets
+	"emulation",           // pacing of probes, stamps of events
+	"fabric",              // stamps of captured frames
+	"kube/operator",       // ages of pods, certificates
+	"kube/supervise",      // pauses before what has ended is started again
+	"kube/cni",            // deadlines of sockets
+	"kube/agent",          // clocks of workers, pacing of snapshots
+	"kube/watch",          // changes are gathered for a moment
+	"provision",           // when machines were seen
+	"provision/dhcp",      // delayed answers
+	"provision/radv/...",  // intervals
+	"provision/tftp",      // time-outs
+	"provision/firstboot", // time-outs
+	"provision/lab",       // deadlines of machines
 	"api/...", "cmd/...", "scripts/...", "celestrak", "test/...",
 }
 

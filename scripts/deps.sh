@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# deps.sh run|test|lab|browser|cluster: install the Debian or Ubuntu packages that are missing
+# deps.sh run|test|lab|vm|browser|cluster: install the Debian or Ubuntu packages that are missing
 # for running (run), for running and testing (test), for the tests in a kernel of
-# their own (lab), or for testing and the tests in Kubernetes clusters (cluster).
+# their own (lab), for building node images and booting them in virtual machines (vm),
+# or for testing and the tests in Kubernetes clusters (cluster).
 # Prints nothing if there is nothing to do. Without root it says what is missing and
 # how to get it.
 #
@@ -52,13 +53,30 @@ lab_packages=(
   "iproute2 ip"
 )
 
+vm_packages=(
+  "mmdebstrap mmdebstrap"
+  "squashfs-tools mksquashfs"
+  "binutils objcopy"
+  "kmod depmod"
+  "xz-utils xz"
+  "systemd-boot-efi /usr/lib/systemd/boot/efi"
+  "sbsigntool sbsign"
+  "fdisk sfdisk"
+  "dosfstools mkfs.fat"
+  "mtools mcopy"
+  "qemu-system-x86 qemu-system-x86_64"
+  "ovmf /usr/share/OVMF/OVMF_CODE_4M.fd"
+  "ipxe /usr/lib/ipxe/ipxe.efi"
+)
+
 case "${1-}" in
   run) packages=("${run_packages[@]}") ;;
   test) packages=("${test_packages[@]}") ;;
   browser) packages=("${browser_packages[@]}") ;;
   lab) packages=("${lab_packages[@]}") ;;
+  vm) packages=("${vm_packages[@]}") ;;
   cluster) packages=("${cluster_packages[@]}") ;;
-  *) echo "usage: $0 run|test|lab|browser|cluster" >&2; exit 2 ;;
+  *) echo "usage: $0 run|test|lab|vm|browser|cluster" >&2; exit 2 ;;
 esac
 
 # Daemons live in sbin, which is not on everybody's PATH.

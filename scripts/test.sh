@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh all|pure|kernel|race|cluster|browser: run the tests in tiers.
+# test.sh all|pure|kernel|race|cluster|browser|vm: run the tests in tiers.
 #
 #   pure    needs neither root nor Linux; all packages side by side
 #   kernel  makes namespaces, devices and daemons; one package at a time, since
@@ -11,6 +11,7 @@
 #           not in the cache: minutes on the first time
 #   browser the page in a real browser, over a computed constellation and over a
 #           run; its unit tests, which need node only
+#   vm      a node image is built and booted in virtual machines
 #
 # At most three tests of a tier that failed run a second time, by themselves: real
 # daemons on a busy machine of two cores now and then need longer than any test
@@ -20,8 +21,9 @@ cd "$(dirname "$0")/.."
 
 module=$(go list -m)
 kernel_rooms="^$module/(tap|fabric|node|router|emulation|doctor|tune|userns|cmd|kube/agent|kube/pod|kube/supervise|test/cluster/machine)(/|\$)"
+vm_rooms="^$module/provision/lab\$"
 cluster_rooms="^$module/(test/cluster|kube/operator|kube/watch)\$"
-race_rooms="^$module/(clock|plan|celestrak|tap|fabric|node|router|emulation|api|doctor|tune|userns|cmd|kube/agent|kube/cni|kube/supervise|test/cluster/machine)(/|\$)"
+race_rooms="^$module/(clock|provision|plan|celestrak|tap|fabric|node|router|emulation|api|doctor|tune|userns|cmd|kube/agent|kube/cni|kube/supervise|test/cluster/machine)(/|\$)"
 
 packages=$(go list ./...)
 failed=
@@ -69,7 +71,7 @@ again() {
 }
 
 pure() {
-  tier pure -timeout 15m -- $(grep -vE "$kernel_rooms|$cluster_rooms" <<<"$packages")
+  tier pure -timeout 15m -- $(grep -vE "$kernel_rooms|$cluster_rooms|$vm_rooms" <<<"$packages")
 }
 
 kernel() {
@@ -81,7 +83,7 @@ race() {
     echo "The race detector needs a C compiler, and there is no $(go env CC); scripts/deps.sh test installs one." >&2
     return
   fi
-  CGO_ENABLED=1 tier race -race -short -timeout 20m -p 1 -- $(grep -E "$race_rooms" <<<"$packages")
+  CGO_ENABLED=1 tier race -race -short -timeout 20m -p 1 -- $(grep -E "$race_rooms" <<<"$packages" | grep -vE "$vm_rooms")
 }
 
 cluster() {
@@ -113,10 +115,14 @@ browser() {
   (cd web && npm run --silent browser) || failed=yes
 }
 
+vm() {
+  tier vm -timeout 20m -p 1 -count 1 -- $(grep -E "$vm_rooms" <<<"$packages")
+}
+
 case "${1-}" in
-  all) pure; kernel; race; cluster; browser ;;
-  pure | kernel | race | cluster | browser) "$1" ;;
-  *) echo "usage: $0 all|pure|kernel|race|cluster|browser" >&2; exit 2 ;;
+  all) pure; kernel; race; cluster; browser; vm ;;
+  pure | kernel | race | cluster | browser | vm) "$1" ;;
+  *) echo "usage: $0 all|pure|kernel|race|cluster|browser|vm" >&2; exit 2 ;;
 esac
 
 [[ -z $failed ]]

@@ -124,7 +124,7 @@ sight, and real routing daemons that have to live with it.`,
 		}
 	}
 	add("file", validateCommand(), planCommand(), schemaCommand(), fetchCommand(), exportCommand(), importCommand())
-	add("host", doctorCommand(), tuneCommand())
+	add("host", doctorCommand(), tuneCommand(), imageCommand(), provisionCommand())
 	add("life", upCommand(), downCommand())
 	add("look", statusCommand(), nodesCommand(), linksCommand(), contactsCommand(), eventsCommand(), pathCommand(), pingCommand(), captureCommand(), urlCommand())
 	add("steer", execCommand(), shellCommand(), pauseCommand(), resumeCommand(), speedCommand(), injectCommand(), undoCommand(), failuresCommand())

@@ -1,0 +1,276 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"orrery.dev/orrery/provision"
+	"orrery.dev/orrery/provision/manifest"
+	"orrery.dev/orrery/provision/registry"
+	"orrery.dev/orrery/provision/site"
+)
+
+// Paths are the ways of booting that a lab can show.
+var Paths = []string{"pxe", "http", "ipxe"}
+
+// ipxe is where Debian has iPXE for UEFI.
+const ipxe = "/usr/lib/ipxe/ipxe.efi"
+
+// Options of a lab.
+type Options struct {
+	Dir   string // for everything that the lab writes
+	Image string // directory of an image
+	Key   string // public key that it must be signed with; empty for none
+	// Paths by which machines boot, one for each machine.
+	Paths   []string
+	Memory  int // MiB of each
+	Capture string
+	Check   string // of the role: "three-nodes" or "none"
+	// Install has machines write the image to a disk of their own.
+	Install bool
+	// Accelerator of machines: "kvm", "tcg", or empty for what the host has.
+	Accelerator string
+	Log         *slog.Logger
+}
+
+// Lab is a running server with machines that are off.
+type Lab struct {
+	Options
+	Site     *site.Site
+	Segment  *Segment
+	Hardware []Hardware
+
+	stop  context.CancelFunc
+	ended chan error
+
+	mu     sync.Mutex
+	server *provision.Server // another one after Restart
+}
+
+const prefix = "fd00:77::/64"
+
+// mac of a machine by its number from 0.
+func mac(i int) string { return fmt.Sprintf("52:54:00:77:00:%02x", i+1) }
+
+// New makes a segment and begins to serve on it.
+func New(o Options) (*Lab, error) {
+	if err := Probe(); err != nil {
+		return nil, err
+	}
+	return newLab(o)
+}
+
+// newLab is New for machines that are no virtual ones.
+func newLab(o Options) (*Lab, error) {
+	if o.Accelerator == "" {
+		o.Accelerator = Accelerator()
+	}
+	if accelerators[o.Accelerator] == "" {
+		return nil, fmt.Errorf("there is no accelerator %q; write kvm or tcg", o.Accelerator)
+	}
+	l := &Lab{Options: o}
+	text, err := l.prepare()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(o.Dir, "site.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		return nil, err
+	}
+	if l.Site, err = site.Load(path); err != nil {
+		return nil, err
+	}
+	if l.Segment, err = NewSegment(netip.PrefixFrom(l.Site.Server(), 64), o.Dir, o.Capture, l.open); err != nil {
+		return nil, err
+	}
+	l.serve()
+	return l, nil
+}
+
+// prepare makes the directory of files and the text of the site.
+func (l *Lab) prepare() (string, error) {
+	files := filepath.Join(l.Dir, "files")
+	worker := filepath.Join(files, "worker")
+	if err := os.MkdirAll(worker, 0o755); err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(l.Image)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(filepath.Join(l.Image, manifest.Name)); err != nil {
+		return "", fmt.Errorf("%s is no image: %w; \"orrery image build\" makes one", l.Image, err)
+	}
+	for _, e := range entries {
+		from, to := filepath.Join(l.Image, e.Name()), filepath.Join(worker, e.Name())
+		if err := os.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+		if os.Link(from, to) != nil { // another file system
+			if err := copyFile(from, to); err != nil {
+				return "", err
+			}
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `apiVersion: orrery.dev/v1alpha1
+kind: Site
+metadata: {name: lab}
+spec:
+  interface: %s
+  prefix: %s
+  state: state
+  files: files
+`, Interface, prefix)
+	if l.Key != "" {
+		key, err := filepath.Abs(l.Key)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "  key: %q\n", key)
+	}
+	install := ""
+	if l.Install {
+		install = ", install: /dev/vda"
+	}
+	fmt.Fprintf(&b, "  role: {check: %s%s}\n  boot:\n", l.Check, install)
+	for _, p := range Paths {
+		fmt.Fprintf(&b, "    - {match: {machine: %q}, path: %s, image: worker}\n", p+"-*", p)
+	}
+	b.WriteString("  machines:\n")
+	for i, p := range l.Paths {
+		if p == "ipxe" {
+			if err := copyFile(ipxe, filepath.Join(files, "ipxe.efi")); err != nil {
+				return "", fmt.Errorf("iPXE: %w; \"scripts/deps.sh vm\" installs it", err)
+			}
+		}
+		h := Hardware{Name: fmt.Sprintf("%s-%d", p, i+1), MAC: mac(i), Memory: l.Memory, CPUs: 2, Accelerator: l.Accelerator}
+		if l.Install {
+			h.Disk = filepath.Join(l.Dir, h.Name+".disk")
+			if err := blank(h.Disk); err != nil {
+				return "", err
+			}
+		}
+		l.Hardware = append(l.Hardware, h)
+		fmt.Fprintf(&b, "    - {name: %s, mac: %q}\n", h.Name, h.MAC)
+	}
+	return b.String(), nil
+}
+
+// diskSize of a machine in bytes. The file has no more than what is written to it.
+const diskSize = 4 << 30
+
+func blank(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(diskSize), f.Close())
+}
+
+// open opens the server's sockets, in the segment's namespace.
+func (l *Lab) open() error {
+	v, err := provision.Open(l.Site, l.Log)
+	l.mu.Lock()
+	l.server = v
+	l.mu.Unlock()
+	return err
+}
+
+// current is the server of now.
+func (l *Lab) current() *provision.Server {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.server
+}
+
+func (l *Lab) serve() {
+	server := l.current()
+	server.Within = l.Segment.Within
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	l.stop, l.ended = cancel, ended
+	go func() { ended <- server.Serve(ctx) }()
+}
+
+// Restart ends the server, as an interrupt does, and begins it anew with what it had written down.
+func (l *Lab) Restart() error {
+	l.stop()
+	if err := <-l.ended; err != nil {
+		return err
+	}
+	if err := l.Segment.Within(l.open); err != nil {
+		return err
+	}
+	l.serve()
+	return nil
+}
+
+// Boot switches a machine on.
+func (l *Lab) Boot(h Hardware) (*Machine, error) {
+	netdev, err := l.Segment.Plug(h.Name)
+	if err != nil {
+		return nil, err
+	}
+	return Boot(h, l.Dir, netdev)
+}
+
+// Machines is what the server knows.
+func (l *Lab) Machines() []registry.Machine { return l.current().Registry().List() }
+
+// ErrFailed is wrapped by the error for a machine that failed.
+var ErrFailed = errors.New("the machine has failed")
+
+// Await waits until a machine is at a stage; what the server hears meanwhile is told to changed, which may be nil. An error that
+// the machine reports is the end, with what the console said.
+func (l *Lab) Await(ctx context.Context, m *Machine, stage registry.Stage, changed func(registry.Machine)) (registry.Machine, error) {
+	var last registry.Machine
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	fail := func(err error) (registry.Machine, error) {
+		return last, fmt.Errorf("%s, at stage %q: %w\n%s", m.Name, last.Stage, err, strings.Join(m.LastLines(25), "\n"))
+	}
+	for {
+		if now, ok := l.current().Registry().Get(m.MAC); ok {
+			if changed != nil && now.Stage != last.Stage {
+				changed(now)
+			}
+			last = now
+		}
+		switch {
+		case last.Stage == stage:
+			return last, nil
+		case last.Error != "":
+			return fail(fmt.Errorf("%w: %s", ErrFailed, last.Error))
+		}
+		select {
+		case <-tick.C:
+		case <-m.Ended():
+			return fail(fmt.Errorf("the machine has switched itself off: %w", m.Wait(ctx)))
+		case <-ctx.Done():
+			return fail(ctx.Err())
+		}
+	}
+}
+
+// EndServer ends the server, and leaves the segment to the machines.
+func (l *Lab) EndServer() error {
+	if l.stop == nil {
+		return nil
+	}
+	l.stop()
+	l.stop = nil
+	return <-l.ended
+}
+
+// Close ends the server and the segment. Machines have to be off.
+func (l *Lab) Close() error { return errors.Join(l.EndServer(), l.Segment.Close()) }
