@@ -21,6 +21,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
@@ -64,7 +67,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.worker, "node-name", os.Getenv("NODE_NAME"), "name of this worker in the cluster")
 	flags.StringVar(&o.socket, "socket", cni.DefaultSocket, "where the CNI plugin finds the agent")
 	flags.StringVar(&o.state, "state-dir", "/run/orrery/agent", "the agent's own directory, which a restart of the host empties")
-	flags.StringVar(&o.metrics, "metrics-address", "", "address on which to serve /healthz; empty for none")
+	flags.StringVar(&o.metrics, "metrics-address", "", "address on which to serve /metrics and /healthz; empty for none")
 	flags.StringVar(&o.keyFile, "underlay-key", "", "file with the key that all agents share; without one no frames go to other workers")
 	flags.BoolVar(&o.showVersion, "version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
@@ -152,7 +155,7 @@ func serve(ctx context.Context, o *options) error {
 	return group.Wait()
 }
 
-// health answers whether the agent can serve pods.
+// health answers whether the agent can serve pods, and what its figures are.
 func health(ctx context.Context, address string, a *agent.Agent) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
@@ -162,6 +165,9 @@ func health(ctx context.Context, address string, a *agent.Agent) error {
 		}
 		_, _ = io.WriteString(w, "ok\n")
 	})
+	figures := prometheus.NewRegistry()
+	figures.MustRegister(a.Metrics(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	mux.Handle("/metrics", promhttp.HandlerFor(figures, promhttp.HandlerOpts{MaxRequestsInFlight: 2}))
 	s := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
 	if err := s.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {

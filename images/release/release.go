@@ -27,7 +27,9 @@ func Orrery(version, binary string) images.Image {
 		Env:        []string{searchPath},
 		Labels:     labels("orrery", version),
 		Layers: [][]images.File{append(program(binary),
-			beside(binary, "orrery-operator"), beside(binary, "orrery-agent"), beside(binary, "orrery-cni"))},
+			beside(binary, "orrery-operator"), beside(binary, "orrery-agent"), beside(binary, "orrery-cni"),
+			// Runtimes name namespaces of pods by either path.
+			images.File{Path: "/var/run", Mode: fs.ModeSymlink, Link: "/run"})},
 	}
 }
 

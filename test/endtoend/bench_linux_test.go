@@ -35,6 +35,10 @@ func install(t *testing.T, o cluster.Options) *bench {
 	o.Images = b.build(t)
 	b.Cluster = cluster.Start(t, o)
 	ctx := patient(t)
+	script := fmt.Sprintf("#!/bin/sh\nKUBECONFIG=%s exec %s kubectl \"$@\"\n", b.Kubeconfig, b.Kube())
+	if err := os.WriteFile(filepath.Join(b.bin, "kubectl"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := b.Kubectl(ctx, nil, "apply", "--kustomize="+overlay(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +127,7 @@ patches:
 // orrery runs kubectl-orrery as kubectl does, and gives what it printed.
 func (b *bench) orrery(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(b.bin, "kubectl-orrery"), args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+b.Kubeconfig, "PATH="+b.bin+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "PATH="+b.bin+":"+os.Getenv("PATH"))
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	err := cmd.Run()

@@ -1,8 +1,12 @@
 package endtoend
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,44 +15,219 @@ import (
 	"orrery.dev/orrery/test/cluster"
 )
 
-// The cut of examples/iridium.yaml that the tests run: all stations but
-// two, and so many satellites that they still reach each other.
-func iridium(t *testing.T) string {
+// iridium is examples/iridium.yaml with two of its planes, and with two stations that
+// these always serve: near one pole and at the other. ORRERY_IRIDIUM=whole leaves it
+// as it is.
+func iridium(t *testing.T) (text, a, b string) {
 	t.Helper()
-	b, err := os.ReadFile("../../examples/iridium.yaml")
+	file, err := os.ReadFile("../../examples/iridium.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(b)
+	if os.Getenv("ORRERY_IRIDIUM") == "whole" {
+		return string(file), "svalbard", "fucino"
+	}
+	text = string(file)
+	for from, to := range map[string]string{"planes: 6": "planes: 2", "phasing: 3": "phasing: 1", "raanSpread: 189.6deg": "raanSpread: 63.2deg"} {
+		if !strings.Contains(text, from) {
+			t.Fatalf("iridium.yaml has no %q", from)
+		}
+		text = strings.Replace(text, from, to, 1)
+	}
+	stations := regexp.MustCompile(`(?s)  stations:.*?\n\n`)
+	if !stations.MatchString(text) {
+		t.Fatal("iridium.yaml has no list of stations")
+	}
+	return stations.ReplaceAllString(text, `  stations:
+    - {name: svalbard, position: {lat: 78.23deg, lon: 15.39deg}}
+    - {name: south-pole, position: {lat: -90deg, lon: 0deg}}
+
+`), "svalbard", "south-pole"
 }
 
-// iridium.yaml runs as pods on two workers: the same file, ports by the plugin,
-// routing by FRR, frames between workers.
+// TestIridium runs iridium.yaml as pods on two workers:
+//
+//	w1                                  w2
+//	┌────────────────────────────┐      ┌────────────────────────────┐
+//	│ pods ═ TAPs ═ agent        │ UDP  │ agent ═ TAPs ═ pods        │
+//	│ zebra, isisd in each       ├──────┤                            │
+//	└────────────────────────────┘      └────────────────────────────┘
 func TestIridium(t *testing.T) {
 	b := install(t, cluster.Options{Workers: 2, IPv6: true, Multus: true, MaxPods: 200})
 	ctx := patient(t)
+	text, from, to := iridium(t)
+
+	b.refuses(ctx, t, text)
 	began := time.Now()
-	if _, err := b.Kubectl(ctx, []byte(iridium(t)), "apply", "--filename=-"); err != nil {
+	if err := b.Apply(ctx, text); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.WaitFor(ctx, "condition=Running", "scenario/iridium"); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("all pods are ready after %.1f s", time.Since(began).Seconds())
+	until(t, from+" reaches "+to, func() (bool, string) {
+		_, err := b.orrery(ctx, "path", from, to)
+		return err == nil, fmt.Sprint(err)
+	})
+	t.Logf("%s reaches %s after %.1f s", from, to, time.Since(began).Seconds())
+	t.Run("verbs", func(t *testing.T) { b.verbs(t, from, to) })
+	t.Run("crash", func(t *testing.T) { b.crash(t, from, to) })
+	t.Run("deletion", func(t *testing.T) {
+		ctx := patient(t)
+		if _, err := b.Kubectl(ctx, nil, "delete", "scenario", "iridium"); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "no pod is left", func() (bool, string) {
+			out, err := b.Kubectl(ctx, nil, "get", "pods", "--output=name")
+			return err == nil && len(out) == 0, fmt.Sprint(string(out), err)
+		})
+	})
+}
 
-	out, err := b.Exec(ctx, "default", "iridium--tempe", "ip", "-br", "address")
-	t.Logf("%s, %v", out, err)
-	loopback := func(node string) string {
-		out, err := b.Exec(ctx, "default", "iridium--"+node, "sh", "-c", "ip -6 -o address show dev lo scope global | sed 's/.*inet6 //;s,/.*,,'")
+// refuses: the webhook that deploy/ installs keeps a scenario from being stored that
+// only orrery validate can tell is wrong.
+func (b *bench) refuses(ctx context.Context, t *testing.T, text string) {
+	t.Helper()
+	bad := strings.Replace(text, "hello: 1s", "hello: 10s", 1) // longer than dead
+	until(t, "the webhook refuses a scenario", func() (bool, string) {
+		_, err := b.Kubectl(ctx, []byte(bad), "apply", "--dry-run=server", "--filename=-")
+		return err != nil && strings.Contains(err.Error(), "denied the request"), fmt.Sprint(err)
+	})
+}
+
+// verbs do on the cluster what they do on one machine.
+func (b *bench) verbs(t *testing.T, from, to string) {
+	ctx := patient(t)
+	get := func(into any, args ...string) {
+		t.Helper()
+		out, err := b.orrery(ctx, args...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return strings.TrimSpace(out)
+		if err := json.Unmarshal([]byte(out), into); err != nil {
+			t.Fatalf("%v: %v in %s", args, err, out)
+		}
 	}
-	fucino := loopback("fucino")
-	until(t, "tempe reaches fucino", func() (bool, string) {
-		out, err := b.Exec(ctx, "default", "iridium--tempe", "ping", "-c", "1", "-W", "2", fucino)
-		return err == nil, fmt.Sprint(out, err)
+	var status struct {
+		Name                        string
+		Processes, ProcessesRunning int
+		Problems                    []string
+		Counters                    map[string]string
+	}
+	get(&status, "status", "iridium", "-o", "json")
+	if status.Name != "iridium" || status.Processes == 0 || status.ProcessesRunning != status.Processes || len(status.Problems) > 0 {
+		t.Errorf("the status is %+v", status)
+	}
+	if n, _ := strconv.Atoi(status.Counters["receivedFrames"]); n == 0 {
+		t.Errorf("no frame has arrived: %v", status.Counters)
+	}
+	var ping struct {
+		Sent, Lost, ErrorSamples int
+		MedianMS, ErrorP99Ms     float64
+	}
+	get(&ping, "ping", from, to, "-c", "10", "-i", "200ms", "-o", "json")
+	if ping.Sent != 10 || ping.Lost == 10 || ping.ErrorSamples == 0 {
+		t.Errorf("ping: %+v", ping)
+	}
+	t.Logf("ping over both workers: %+v", ping)
+	var path struct{ Kernel struct{ Hops []struct{ Node string } } }
+	get(&path, "path", from, to, "-o", "json")
+	workers := map[string]bool{}
+	for _, h := range path.Kernel.Hops {
+		out, err := b.Kubectl(ctx, nil, "get", "pod", "iridium--"+h.Node, "--output=jsonpath={.spec.nodeName}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		workers[string(out)] = true
+	}
+	if len(workers) != 2 {
+		t.Errorf("the way %v is on %d workers, want 2", path, len(workers))
+	}
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"inter-plane", []string{"links"}},
+		{"pod:running", []string{"nodes", from}},
+		{"fe80", []string{"exec", from, "--", "ip", "-6", "address"}},
+	} {
+		if out, err := b.orrery(ctx, c.args...); err != nil || !strings.Contains(out, c.want) {
+			t.Errorf("%v: %v; %q is not in\n%s", c.args, err, c.want, out)
+		}
+	}
+	if out, err := b.orrery(ctx, "exec", from, "--", "sh", "-c", "exit 7"); err == nil || !strings.Contains(err.Error(), "exit status 7") {
+		t.Errorf("the exit code 7 of a command comes as %v, %s", err, out)
+	}
+	if _, err := b.orrery(ctx, "pause"); err != nil {
+		t.Fatal(err)
+	}
+	var paused struct{ Paused bool }
+	until(t, "the sky stands", func() (bool, string) {
+		get(&paused, "status", "-o", "json")
+		return paused.Paused, "it moves"
 	})
-	t.Logf("tempe reaches fucino after %s s", strconv.FormatFloat(time.Since(began).Seconds(), 'f', 1, 64))
+	if _, err := b.orrery(ctx, "resume"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the sky moves", func() (bool, string) {
+		get(&paused, "status", "-o", "json")
+		return !paused.Paused, "it stands"
+	})
+}
+
+// crash kills an agent. Its pods go on, their interfaces stay, and frames flow again.
+func (b *bench) crash(t *testing.T, from, to string) {
+	ctx := patient(t)
+	worker, err := b.Kubectl(ctx, nil, "get", "pod", "iridium--"+from, "--output=jsonpath={.spec.nodeName}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Numbers of interfaces are never used again, and tell with the start of the first
+	// process whether these are the same.
+	const state = "grep . /sys/class/net/*/ifindex; cut -d' ' -f1,22 /proc/1/stat"
+	before, err := b.Exec(ctx, "default", "iridium--"+from, "sh", "-c", state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, err := b.Exec(ctx, "default", "iridium--"+to, "sh", "-c", "ip -6 -o address show dev lo scope global | sed 's/.*inet6 //;s,/.*,,'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const interval = 100 * time.Millisecond
+	ping := exec.CommandContext(ctx, b.bin+"/kubectl", "exec", "iridium--"+from, "--", "ping", "-W", "5", "-i", "0.1", "-c", "200", strings.TrimSpace(address))
+	var out strings.Builder
+	ping.Stdout, ping.Stderr = &out, &out
+	if err := ping.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second) // so that there are answers before
+	container, err := b.Kubectl(ctx, nil, "--namespace=orrery-system", "get", "pods", "--field-selector=spec.nodeName="+string(worker),
+		"--selector=app.kubernetes.io/name=orrery-agent", "--output=jsonpath={.items[0].status.containerStatuses[0].containerID}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := strings.TrimPrefix(string(container), "containerd://")
+	kill := b.Machine(string(worker)).Command(ctx, "ctr", "--namespace=k8s.io", "task", "kill", "--signal=SIGKILL", id)
+	if text, err := kill.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	_ = ping.Wait() // losses are no failure here
+	gap, last, answers := 0, 0, 0
+	for _, m := range regexp.MustCompile(`seq=(\d+)`).FindAllStringSubmatch(out.String(), -1) {
+		n, _ := strconv.Atoi(m[1])
+		gap, last, answers = max(gap, n-last), n, answers+1
+	}
+	t.Logf("%d answers; no frames for %.1f s after the agent was killed", answers, (time.Duration(gap) * interval).Seconds())
+	if answers == 0 {
+		t.Errorf("no answer at all: %s", out.String())
+	}
+	until(t, to+" answers again", func() (bool, string) {
+		_, err := b.orrery(ctx, "ping", from, to, "-c", "1")
+		return err == nil, fmt.Sprint(err)
+	})
+	after, err := b.Exec(ctx, "default", "iridium--"+from, "sh", "-c", state)
+	if err != nil || after != before {
+		t.Errorf("interfaces and the first process were\n%s\nand are, %v,\n%s", before, err, after)
+	}
 }
