@@ -2,6 +2,7 @@
 // they are, and carries frames between them.
 //
 //	orrery-agent --node-name W …            the agent
+//	orrery-agent keep --node-name W …       the same, started again at once if it crashes
 //	orrery-agent connect NAMESPACE/NAME     its control API of a scenario, on stdin and stdout
 package main
 
@@ -50,7 +51,12 @@ type options struct {
 func main() {
 	fabric.Main() // the process that carries frames is this program, too
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
+	var err error
+	if args := os.Args[1:]; len(args) > 0 && args[0] == "keep" {
+		err = keep(ctx, args[1:])
+	} else {
+		err = run(ctx, args)
+	}
 	stop()
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
@@ -80,7 +86,7 @@ func run(ctx context.Context, args []string) error {
 	case flags.Arg(0) == "connect" && flags.NArg() == 2:
 		return connect(ctx, o.state, flags.Arg(1))
 	case flags.NArg() > 0:
-		return fmt.Errorf("the argument %q is not understood; there is only connect NAMESPACE/NAME", flags.Arg(0))
+		return fmt.Errorf("the argument %q is not understood; there are keep, before all flags, and connect NAMESPACE/NAME", flags.Arg(0))
 	case o.worker == "":
 		return errors.New("--node-name is missing; give the name of this worker")
 	}

@@ -169,7 +169,7 @@ func (a *Agent) recover(ctx context.Context) {
 	a.mu.Unlock()
 	var errs []error
 	for _, s := range list {
-		if _, err := a.attach(ctx, s); err != nil {
+		if _, err := a.attach(ctx, s, a.recall, a.hear); err != nil {
 			a.log.Error("a sandbox is not back", "pod", s.Pod.Name, "error", err)
 			if !errors.Is(err, ErrNoScenario) {
 				errs = append(errs, err)
@@ -237,10 +237,14 @@ func (a *Agent) refresh(ctx context.Context, id ID) {
 // renew replaces a run by one of another plan. Sandboxes stay as they are, if they are nodes
 // of it. e.mu is held.
 func (a *Agent) renew(ctx context.Context, e *entry, s Scenario) error {
+	packed, err := a.config.Cluster.Packed(ctx, s)
+	if err != nil {
+		return err // it goes on as it was
+	}
 	old := e.run
 	e.run = nil
-	err := old.close()
-	next, openErr := a.open(ctx, s)
+	err = old.close()
+	next, openErr := a.open(ctx, s, packed)
 	if openErr != nil {
 		return errors.Join(err, openErr)
 	}
@@ -253,19 +257,62 @@ func (a *Agent) renew(ctx context.Context, e *entry, s Scenario) error {
 	return err
 }
 
-// attach makes or takes over a sandbox's ports.
-func (a *Agent) attach(ctx context.Context, s *sandbox) (cni.Result, error) {
+// hear asks the cluster for a sandbox's scenario.
+func (a *Agent) hear(ctx context.Context, s *sandbox) (Scenario, []byte, error) {
+	seen, err := a.config.Cluster.Scenario(ctx, s.Scenario)
+	if err != nil {
+		return Scenario{}, nil, fmt.Errorf("scenario %s: %w", s.Scenario, err)
+	}
+	packed, err := a.config.Cluster.Packed(ctx, seen)
+	if err != nil {
+		return Scenario{}, nil, fmt.Errorf("scenario %s: %w", s.Scenario, err)
+	}
+	return seen, packed, nil
+}
+
+// recall takes a sandbox's scenario for what it was last heard to be. What has changed
+// since then comes as a change.
+func (a *Agent) recall(ctx context.Context, s *sandbox) (Scenario, []byte, error) {
+	seen, packed, err := memory{a.dir(s.UID)}.recall()
+	if err == nil && seen.ID != s.Scenario {
+		err = fmt.Errorf("agent: what is kept is of %s", seen.ID)
+	}
+	return seen, packed, err
+}
+
+// learner says what a sandbox's scenario is.
+type learner func(context.Context, *sandbox) (Scenario, []byte, error)
+
+// begin opens a sandbox's scenario as the first learner says by whom that works.
+func (a *Agent) begin(ctx context.Context, s *sandbox, learners []learner) (r *run, err error) {
+	for _, learn := range learners {
+		if err != nil {
+			a.log.Warn("a scenario is asked for again", "scenario", s.Scenario.String(), "reason", err)
+		}
+		var seen Scenario
+		var packed []byte
+		if seen, packed, err = learn(ctx, s); err != nil {
+			continue
+		}
+		if r, err = a.open(ctx, seen, packed); err == nil {
+			return r, nil
+		}
+	}
+	return nil, err
+}
+
+// attach makes or takes over a sandbox's ports. The scenario is learned if it is not running
+// yet.
+func (a *Agent) attach(ctx context.Context, s *sandbox, learners ...learner) (cni.Result, error) {
 	e := a.entry(s.Scenario)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.run == nil {
-		seen, err := a.config.Cluster.Scenario(ctx, s.Scenario)
+		r, err := a.begin(ctx, s, learners)
 		if err != nil {
-			return cni.Result{}, fmt.Errorf("scenario %s: %w", s.Scenario, err)
-		}
-		if e.run, err = a.open(ctx, seen); err != nil {
 			return cni.Result{}, err
 		}
+		e.run = r
 	}
 	s.UID = e.run.seen.UID
 	if err := a.journal.put(s); err != nil {
@@ -369,7 +416,7 @@ func (a *Agent) Add(ctx context.Context, q *cni.Request) (cni.Result, error) {
 			return cni.Result{}, err
 		}
 	}
-	result, err := a.attach(ctx, s)
+	result, err := a.attach(ctx, s, a.hear)
 	if errors.Is(err, ErrNoScenario) {
 		return cni.Result{}, again(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"orrery.dev/orrery/clock"
 	"orrery.dev/orrery/emulation"
 	"orrery.dev/orrery/fabric"
+	"orrery.dev/orrery/kube/bundle"
 	"orrery.dev/orrery/plan"
 )
 
@@ -46,11 +47,15 @@ const (
 	snapshotInterval = time.Minute
 )
 
-// open begins the worker's part of a scenario as the cluster tells it now.
-func (a *Agent) open(ctx context.Context, s Scenario) (r *run, err error) {
+// dir of a scenario's files.
+func (a *Agent) dir(uid string) string { return filepath.Join(a.config.StateDir, "scenarios", uid) }
+
+// open begins the worker's part of a scenario as the cluster tells it now, or as it was
+// last heard of.
+func (a *Agent) open(ctx context.Context, s Scenario, packed []byte) (r *run, err error) {
 	guests := a.config.Guests()
 	r = &run{
-		agent: a, seen: s, dir: filepath.Join(a.config.StateDir, "scenarios", s.UID), guests: guests,
+		agent: a, seen: s, dir: a.dir(s.UID), guests: guests,
 		log: a.log.With("scenario", s.String()), sandboxes: make(map[string]*sandbox),
 	}
 	defer func() {
@@ -62,8 +67,11 @@ func (a *Agent) open(ctx context.Context, s Scenario) (r *run, err error) {
 	if err := errors.Join(os.RemoveAll(files), os.MkdirAll(files, 0o700)); err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", s, err)
 	}
-	parsed, err := a.config.Cluster.Files(ctx, s, files)
+	parsed, err := bundle.Unpack(packed, files)
 	if err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", s, err)
+	}
+	if err := r.memory().keep(&s, packed); err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", s, err)
 	}
 	if r.plan, err = plan.Compile(parsed); err != nil {
@@ -133,8 +141,10 @@ func (r *run) follow(s Scenario) error {
 		r.timeline.Follow(s.Time.state(r.timeline.Monotonic(), time.Now()))
 	}
 	r.seen = s
-	return r.settle()
+	return errors.Join(r.memory().keep(&s, nil), r.settle())
 }
+
+func (r *run) memory() memory { return memory{r.dir} }
 
 // settle tells the fabric which worker has which node.
 func (r *run) settle() error {

@@ -72,6 +72,7 @@ func TestIridium(t *testing.T) {
 	})
 	t.Logf("%s reaches %s after %.1f s", from, to, time.Since(began).Seconds())
 	t.Run("verbs", func(t *testing.T) { b.verbs(t, from, to) })
+	t.Run("metrics", b.metrics)
 	t.Run("crash", func(t *testing.T) { b.crash(t, from, to) })
 	t.Run("deletion", func(t *testing.T) {
 		ctx := patient(t)
@@ -176,6 +177,52 @@ func (b *bench) verbs(t *testing.T, from, to string) {
 	})
 }
 
+// metrics of each agent tell of its nodes, of frames, and of the other worker.
+func (b *bench) metrics(t *testing.T) {
+	ctx := patient(t)
+	out, err := b.Kubectl(ctx, nil, "--namespace=orrery-system", "get", "pods", "--selector=app.kubernetes.io/name=orrery-agent", "--output=jsonpath={.items[*].metadata.name}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	agents := strings.Fields(string(out))
+	if len(agents) != 2 {
+		t.Fatalf("the agents are %q", agents)
+	}
+	for _, pod := range agents {
+		out, err := b.Kubectl(ctx, nil, "get", "--raw=/api/v1/namespaces/orrery-system/pods/"+pod+":9490/proxy/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		figures := map[string]float64{}
+		for line := range strings.Lines(string(out)) {
+			name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+			if f, err := strconv.ParseFloat(value, 64); ok && err == nil && strings.HasPrefix(name, "orrery_") {
+				short, _, _ := strings.Cut(name, "{")
+				if _, there := figures[short]; !there {
+					figures[short] = f
+				}
+				if strings.Contains(name, "lateness") || strings.Contains(name, "peer") {
+					t.Log(strings.TrimSpace(line))
+				}
+			}
+		}
+		for _, name := range []string{"orrery_nodes", "orrery_links_up", "orrery_frames_sent_total", "orrery_frames_delivered_total", "orrery_peer_up", "orrery_peer_frames_received_total", "orrery_peer_clock_uncertainty_seconds"} {
+			if figures[name] <= 0 {
+				t.Errorf("%s: %s is %v", pod, name, figures[name])
+			}
+		}
+	}
+}
+
+// killAgent ends the agent on the machine on which it is run, and not the process that keeps it.
+const killAgent = `
+for p in /proc/[0-9]*; do
+  case "$(tr '\0' ' ' <$p/cmdline 2>/dev/null)" in
+    "/usr/bin/orrery-agent --node-name="*) kill -KILL "${p#/proc/}" && found=yes ;;
+  esac
+done
+[ -n "$found" ]`
+
 // crash kills an agent. Its pods go on, their interfaces stay, and frames flow again.
 func (b *bench) crash(t *testing.T, from, to string) {
 	ctx := patient(t)
@@ -202,14 +249,7 @@ func (b *bench) crash(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 	time.Sleep(2 * time.Second) // so that there are answers before
-	container, err := b.Kubectl(ctx, nil, "--namespace=orrery-system", "get", "pods", "--field-selector=spec.nodeName="+string(worker),
-		"--selector=app.kubernetes.io/name=orrery-agent", "--output=jsonpath={.items[0].status.containerStatuses[0].containerID}")
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := strings.TrimPrefix(string(container), "containerd://")
-	kill := b.Machine(string(worker)).Command(ctx, "ctr", "--namespace=k8s.io", "task", "kill", "--signal=SIGKILL", id)
-	if text, err := kill.CombinedOutput(); err != nil {
+	if text, err := b.Machine(string(worker)).Command(ctx, "sh", "-c", killAgent).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
 	_ = ping.Wait() // losses are no failure here
