@@ -23,12 +23,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"orrery.dev/orrery/clock"
 	"orrery.dev/orrery/fabric"
@@ -172,8 +172,9 @@ func health(ctx context.Context, address string, a *agent.Agent) error {
 		_, _ = io.WriteString(w, "ok\n")
 	})
 	figures := prometheus.NewRegistry()
-	figures.MustRegister(a.Metrics(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	mux.Handle("/metrics", promhttp.HandlerFor(figures, promhttp.HandlerOpts{MaxRequestsInFlight: 2}))
+	figures.MustRegister(a.Metrics())
+	// The other registry has the requests to the API server.
+	mux.Handle("/metrics", promhttp.HandlerFor(prometheus.Gatherers{figures, metrics.Registry}, promhttp.HandlerOpts{MaxRequestsInFlight: 2}))
 	s := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
 	if err := s.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {

@@ -52,6 +52,10 @@ type Agent struct {
 	scenarios map[ID]*entry
 	sandboxes map[cni.Attachment]*sandbox
 	starting  error // why not all sandboxes are back
+	attached  struct {
+		number uint64
+		took   time.Duration
+	}
 }
 
 // entry holds a scenario's run. Its lock is held while the run, or a sandbox of it, changes.
@@ -396,6 +400,18 @@ func (a *Agent) known(at cni.Attachment) *sandbox {
 
 // Add implements cni.Handler.
 func (a *Agent) Add(ctx context.Context, q *cni.Request) (cni.Result, error) {
+	began := time.Now()
+	result, err := a.add(ctx, q)
+	if err == nil && len(result.Interfaces) > 0 {
+		a.mu.Lock()
+		a.attached.number++
+		a.attached.took += time.Since(began)
+		a.mu.Unlock()
+	}
+	return result, err
+}
+
+func (a *Agent) add(ctx context.Context, q *cni.Request) (cni.Result, error) {
 	m, err := a.config.Cluster.Member(ctx, q.Pod.Namespace, q.Pod.Name)
 	if errors.Is(err, ErrNoMember) {
 		return cni.Result{}, nil

@@ -21,6 +21,9 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
+	descAttached  = prometheus.NewDesc("orrery_attachments_total", "Pods that were given their ports.", nil, nil)
+	descAttaching = prometheus.NewDesc("orrery_attachment_seconds_total", "How long the agent took for that, all of them together.", nil, nil)
+
 	descNodes     = describe("nodes", "Nodes of the scenario that this worker carries.")
 	descLinks     = describe("links_up", "Links that the plan has up now, on all workers together.", "class")
 	descSpeed     = describe("speed", "Seconds of scenario time per second; 0 while it stands.")
@@ -53,7 +56,10 @@ func (m Metrics) Collect(out chan<- prometheus.Metric) {
 	for _, e := range m.agent.scenarios {
 		list = append(list, e)
 	}
+	attached := m.agent.attached
 	m.agent.mu.Unlock()
+	out <- prometheus.MustNewConstMetric(descAttached, prometheus.CounterValue, float64(attached.number))
+	out <- prometheus.MustNewConstMetric(descAttaching, prometheus.CounterValue, attached.took.Seconds())
 	for _, e := range list {
 		e.mu.Lock()
 		if e.run != nil {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -67,7 +69,7 @@ func TestIridium(t *testing.T) {
 	}
 	t.Logf("all pods are ready after %.1f s", time.Since(began).Seconds())
 	until(t, from+" reaches "+to, func() (bool, string) {
-		_, err := b.orrery(ctx, "path", from, to)
+		_, err := b.Orrery(ctx, "path", from, to)
 		return err == nil, fmt.Sprint(err)
 	})
 	t.Logf("%s reaches %s after %.1f s", from, to, time.Since(began).Seconds())
@@ -88,7 +90,7 @@ func TestIridium(t *testing.T) {
 
 // refuses: the webhook that deploy/ installs keeps a scenario from being stored that
 // only orrery validate can tell is wrong.
-func (b *bench) refuses(ctx context.Context, t *testing.T, text string) {
+func (b *Installed) refuses(ctx context.Context, t *testing.T, text string) {
 	t.Helper()
 	bad := strings.Replace(text, "hello: 1s", "hello: 10s", 1) // longer than dead
 	until(t, "the webhook refuses a scenario", func() (bool, string) {
@@ -98,11 +100,11 @@ func (b *bench) refuses(ctx context.Context, t *testing.T, text string) {
 }
 
 // verbs do on the cluster what they do on one machine.
-func (b *bench) verbs(t *testing.T, from, to string) {
+func (b *Installed) verbs(t *testing.T, from, to string) {
 	ctx := patient(t)
 	get := func(into any, args ...string) {
 		t.Helper()
-		out, err := b.orrery(ctx, args...)
+		out, err := b.Orrery(ctx, args...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +134,9 @@ func (b *bench) verbs(t *testing.T, from, to string) {
 		t.Errorf("ping: %+v", ping)
 	}
 	t.Logf("ping over both workers: %+v", ping)
-	var path struct{ Kernel struct{ Hops []struct{ Node string } } }
+	var path struct {
+		Kernel struct{ Hops []struct{ Node string } }
+	}
 	get(&path, "path", from, to, "-o", "json")
 	workers := map[string]bool{}
 	for _, h := range path.Kernel.Hops {
@@ -153,14 +157,14 @@ func (b *bench) verbs(t *testing.T, from, to string) {
 		{"pod:running", []string{"nodes", from}},
 		{"fe80", []string{"exec", from, "--", "ip", "-6", "address"}},
 	} {
-		if out, err := b.orrery(ctx, c.args...); err != nil || !strings.Contains(out, c.want) {
+		if out, err := b.Orrery(ctx, c.args...); err != nil || !strings.Contains(out, c.want) {
 			t.Errorf("%v: %v; %q is not in\n%s", c.args, err, c.want, out)
 		}
 	}
-	if out, err := b.orrery(ctx, "exec", from, "--", "sh", "-c", "exit 7"); err == nil || !strings.Contains(err.Error(), "exit status 7") {
+	if out, err := b.Orrery(ctx, "exec", from, "--", "sh", "-c", "exit 7"); err == nil || !strings.Contains(err.Error(), "exit status 7") {
 		t.Errorf("the exit code 7 of a command comes as %v, %s", err, out)
 	}
-	if _, err := b.orrery(ctx, "pause"); err != nil {
+	if _, err := b.Orrery(ctx, "pause"); err != nil {
 		t.Fatal(err)
 	}
 	var paused struct{ Paused bool }
@@ -168,7 +172,7 @@ func (b *bench) verbs(t *testing.T, from, to string) {
 		get(&paused, "status", "-o", "json")
 		return paused.Paused, "it moves"
 	})
-	if _, err := b.orrery(ctx, "resume"); err != nil {
+	if _, err := b.Orrery(ctx, "resume"); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the sky moves", func() (bool, string) {
@@ -178,37 +182,28 @@ func (b *bench) verbs(t *testing.T, from, to string) {
 }
 
 // metrics of each agent tell of its nodes, of frames, and of the other worker.
-func (b *bench) metrics(t *testing.T) {
+func (b *Installed) metrics(t *testing.T) {
 	ctx := patient(t)
-	out, err := b.Kubectl(ctx, nil, "--namespace=orrery-system", "get", "pods", "--selector=app.kubernetes.io/name=orrery-agent", "--output=jsonpath={.items[*].metadata.name}")
-	if err != nil {
-		t.Fatal(err)
+	agents, err := b.Agents(ctx)
+	if err != nil || len(agents) != 2 {
+		t.Fatalf("the agents are %q, %v", agents, err)
 	}
-	agents := strings.Fields(string(out))
-	if len(agents) != 2 {
-		t.Fatalf("the agents are %q", agents)
-	}
-	for _, pod := range agents {
-		out, err := b.Kubectl(ctx, nil, "get", "--raw=/api/v1/namespaces/orrery-system/pods/"+pod+":9490/proxy/metrics")
+	for worker, pod := range agents {
+		figures, err := b.Figures(ctx, pod, 9490)
 		if err != nil {
 			t.Fatal(err)
 		}
-		figures := map[string]float64{}
-		for line := range strings.Lines(string(out)) {
-			name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-			if f, err := strconv.ParseFloat(value, 64); ok && err == nil && strings.HasPrefix(name, "orrery_") {
-				short, _, _ := strings.Cut(name, "{")
-				if _, there := figures[short]; !there {
-					figures[short] = f
-				}
-				if strings.Contains(name, "lateness") || strings.Contains(name, "peer") {
-					t.Log(strings.TrimSpace(line))
-				}
+		for _, name := range slices.Sorted(maps.Keys(figures)) {
+			if strings.Contains(name, "lateness") || strings.Contains(name, "peer") || strings.HasPrefix(name, "orrery_attachment") || strings.HasPrefix(name, "rest_client") {
+				t.Logf("%s: %s %g", worker, name, figures[name])
 			}
 		}
-		for _, name := range []string{"orrery_nodes", "orrery_links_up", "orrery_frames_sent_total", "orrery_frames_delivered_total", "orrery_peer_up", "orrery_peer_frames_received_total", "orrery_peer_clock_uncertainty_seconds"} {
-			if figures[name] <= 0 {
-				t.Errorf("%s: %s is %v", pod, name, figures[name])
+		for _, name := range []string{
+			"orrery_nodes", "orrery_links_up", "orrery_frames_sent_total", "orrery_frames_delivered_total", "orrery_attachments_total",
+			"orrery_peer_up", "orrery_peer_frames_received_total", "orrery_peer_clock_uncertainty_seconds",
+		} {
+			if Sum(figures, name) <= 0 {
+				t.Errorf("%s: %s is %v", worker, name, Sum(figures, name))
 			}
 		}
 	}
@@ -224,7 +219,7 @@ done
 [ -n "$found" ]`
 
 // crash kills an agent. Its pods go on, their interfaces stay, and frames flow again.
-func (b *bench) crash(t *testing.T, from, to string) {
+func (b *Installed) crash(t *testing.T, from, to string) {
 	ctx := patient(t)
 	worker, err := b.Kubectl(ctx, nil, "get", "pod", "iridium--"+from, "--output=jsonpath={.spec.nodeName}")
 	if err != nil {
@@ -242,7 +237,7 @@ func (b *bench) crash(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 	const interval = 100 * time.Millisecond
-	ping := exec.CommandContext(ctx, b.bin+"/kubectl", "exec", "iridium--"+from, "--", "ping", "-W", "5", "-i", "0.1", "-c", "200", strings.TrimSpace(address))
+	ping := exec.CommandContext(ctx, b.programs.Dir+"/kubectl", "exec", "iridium--"+from, "--", "ping", "-W", "5", "-i", "0.1", "-c", "200", strings.TrimSpace(address))
 	var out strings.Builder
 	ping.Stdout, ping.Stderr = &out, &out
 	if err := ping.Start(); err != nil {
@@ -263,7 +258,7 @@ func (b *bench) crash(t *testing.T, from, to string) {
 		t.Errorf("no answer at all: %s", out.String())
 	}
 	until(t, to+" answers again", func() (bool, string) {
-		_, err := b.orrery(ctx, "ping", from, to, "-c", "1")
+		_, err := b.Orrery(ctx, "ping", from, to, "-c", "1")
 		return err == nil, fmt.Sprint(err)
 	})
 	after, err := b.Exec(ctx, "default", "iridium--"+from, "sh", "-c", state)
