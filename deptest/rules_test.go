@@ -71,6 +71,11 @@ var forbiddings = []forbidding{
 		because:   "the command line stays one small binary; only the operator links Kubernetes",
 	},
 	{
+		packages:  []string{"kube/gateway", "kube/kubectl", "cmd/kubectl-orrery/..."},
+		forbidden: []string{"k8s.io/...", "sigs.k8s.io/..."},
+		because:   "the plugin of kubectl runs kubectl, which knows all ways to a cluster, and stays small",
+	},
+	{
 		packages:  []string{"kube/cni", "cmd/orrery-cni"},
 		forbidden: []string{"k8s.io/...", "sigs.k8s.io/...", "net/http", "plan/...", "node/...", "fabric/...", "emulation"},
 		because:   "a runtime starts the plugin for each pod: it asks the agent and does nothing itself",
@@ -120,13 +125,13 @@ var reserves = []reserve{
 	},
 	{
 		imported: []string{"net/http", "connectrpc.com/connect"},
-		for_:     []string{"celestrak", "api/...", "cmd/...", "web/...", "kube/operator", "test/..."},
-		because:  "Orrery goes out to the world to fetch element sets, serves its control API, answers the API server about scenarios, and does nothing else over HTTP; tests ask an apiserver",
+		for_:     []string{"celestrak", "api/...", "cmd/...", "web/...", "kube/operator", "kube/gateway", "test/..."},
+		because:  "Orrery goes out to the world to fetch element sets, serves its control API, answers the API server about scenarios, puts its control APIs on several workers together, and does nothing else over HTTP; tests ask an apiserver",
 	},
 	{
 		imported: []string{"os/exec"},
-		for_:     []string{"node", "router", "userns", "cmd/...", "scripts/...", "images/debian", "kube/pod", "test/..."},
-		because:  "processes belong to the node engine, which alone can end them all; the router asks daemons for their versions and neighbours; images are built by apt and dpkg; a pod looks for its programs",
+		for_:     []string{"node", "router", "userns", "cmd/...", "scripts/...", "images/debian", "kube/pod", "kube/kubectl", "test/..."},
+		because:  "processes belong to the node engine, which alone can end them all; the router asks daemons for their versions and neighbours; images are built by apt and dpkg; a pod looks for its programs; kubectl is a program",
 	},
 	{
 		imported: []string{"github.com/google/go-containerregistry/..."},
@@ -163,6 +168,8 @@ var clockReaders = []string{
 	"kube/cni",       // deadlines of sockets
 	"kube/agent",     // clocks of workers, pacing of snapshots
 	"kube/watch",     // changes are gathered for a moment
+	"kube/gateway",   // pacing of statuses
+	"kube/kubectl",   // how old an answer is
 	"api/...", "cmd/...", "scripts/...", "celestrak", "test/...",
 }
 
