@@ -165,6 +165,7 @@ func (a *Agent) isStarting() error {
 
 // recover attaches the sandboxes that were written down and are not back yet.
 func (a *Agent) recover(ctx context.Context) {
+	began := time.Now()
 	a.mu.Lock()
 	var list []*sandbox
 	for _, s := range a.sandboxes {
@@ -184,7 +185,7 @@ func (a *Agent) recover(ctx context.Context) {
 	a.starting = errors.Join(errs...)
 	a.mu.Unlock()
 	if len(list) > 0 && len(errs) == 0 {
-		a.log.Info("took sandboxes over", "number", len(list))
+		a.log.Info("took sandboxes over", "number", len(list), "took", time.Since(began))
 	}
 }
 

@@ -218,7 +218,9 @@ for p in /proc/[0-9]*; do
 done
 [ -n "$found" ]`
 
-// crash kills an agent. Its pods go on, their interfaces stay, and frames flow again.
+// crash kills an agent. Its pods go on, their interfaces stay, and frames flow again: over a
+// link at once, and over the network when its daemons have found each other again, since
+// devices have no carrier in between.
 func (b *Installed) crash(t *testing.T, from, to string) {
 	ctx := patient(t)
 	worker, err := b.Kubectl(ctx, nil, "get", "pod", "iridium--"+from, "--output=jsonpath={.spec.nodeName}")
@@ -232,30 +234,23 @@ func (b *Installed) crash(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, err := b.Exec(ctx, "default", "iridium--"+to, "sh", "-c", "ip -6 -o address show dev lo scope global | sed 's/.*inet6 //;s,/.*,,'")
+	node, port, address := b.neighbour(ctx, t, string(worker))
+	loopback, err := b.Exec(ctx, "default", "iridium--"+to, "sh", "-c", "ip -6 -o address show dev lo scope global | sed 's/.*inet6 //;s,/.*,,'")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const interval = 100 * time.Millisecond
-	ping := exec.CommandContext(ctx, b.programs.Dir+"/kubectl", "exec", "iridium--"+from, "--", "ping", "-W", "5", "-i", "0.1", "-c", "200", strings.TrimSpace(address))
-	var out strings.Builder
-	ping.Stdout, ping.Stderr = &out, &out
-	if err := ping.Start(); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(2 * time.Second) // so that there are answers before
+	link := b.pinging(ctx, t, node, address+"%"+port)
+	network := b.pinging(ctx, t, from, strings.TrimSpace(loopback))
+	time.Sleep(3 * time.Second) // so that there are answers before
 	if text, err := b.Machine(string(worker)).Command(ctx, "sh", "-c", killAgent).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
-	_ = ping.Wait() // losses are no failure here
-	gap, last, answers := 0, 0, 0
-	for _, m := range regexp.MustCompile(`seq=(\d+)`).FindAllStringSubmatch(out.String(), -1) {
-		n, _ := strconv.Atoi(m[1])
-		gap, last, answers = max(gap, n-last), n, answers+1
-	}
-	t.Logf("%d answers; no frames for %.1f s after the agent was killed", answers, (time.Duration(gap) * interval).Seconds())
-	if answers == 0 {
-		t.Errorf("no answer at all: %s", out.String())
+	for what, gap := range map[string]func() (int, time.Duration){"over the link " + node + ":" + port: link, "from " + from + " to " + to: network} {
+		answers, longest := gap()
+		t.Logf("%s: %d answers, none for %.1f s", what, answers, longest.Seconds())
+		if answers == 0 {
+			t.Errorf("%s: no answer at all", what)
+		}
 	}
 	until(t, to+" answers again", func() (bool, string) {
 		_, err := b.Orrery(ctx, "ping", from, to, "-c", "1")
@@ -264,5 +259,72 @@ func (b *Installed) crash(t *testing.T, from, to string) {
 	after, err := b.Exec(ctx, "default", "iridium--"+from, "sh", "-c", state)
 	if err != nil || after != before {
 		t.Errorf("interfaces and the first process were\n%s\nand are, %v,\n%s", before, err, after)
+	}
+	if agents, err := b.Agents(ctx); err == nil {
+		out, _ := b.Kubectl(ctx, nil, "--namespace=orrery-system", "logs", "--tail=6", "--container=agent", agents[string(worker)])
+		t.Logf("the agent says\n%s", out)
+	}
+}
+
+// neighbour is a satellite on a worker, its port to the next one of its plane, and that
+// one's address on the link.
+func (b *Installed) neighbour(ctx context.Context, t *testing.T, worker string) (node, port, address string) {
+	t.Helper()
+	out, err := b.Orrery(ctx, "nodes", "--output=json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct {
+		Nodes []struct {
+			Name  string
+			Ports []struct{ Name, Peer, LinkLocal string }
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		t.Fatal(err)
+	}
+	addresses := map[string]string{}
+	for _, n := range list.Nodes {
+		for _, p := range n.Ports {
+			addresses[n.Name+":"+p.Name] = p.LinkLocal
+		}
+	}
+	names, err := b.Kubectl(ctx, nil, "get", "pods", "--field-selector=spec.nodeName="+worker, `--output=jsonpath={.items[*].metadata.labels.orrery\.dev/node}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range list.Nodes {
+		for _, p := range n.Ports {
+			if p.Name == "fore" && addresses[p.Peer] != "" && slices.Contains(strings.Fields(string(names)), n.Name) {
+				return n.Name, p.Name, addresses[p.Peer]
+			}
+		}
+	}
+	t.Fatalf("no satellite on %s has a neighbour in its plane", worker)
+	return "", "", ""
+}
+
+// pinging begins to send echo requests. What it returns waits for the end, and gives the
+// number of answers and the longest time without one.
+func (b *Installed) pinging(ctx context.Context, t *testing.T, from, to string) func() (int, time.Duration) {
+	t.Helper()
+	const interval = 100 * time.Millisecond
+	ping := exec.CommandContext(ctx, b.programs.Dir+"/kubectl", "exec", "iridium--"+from, "--", "ping", "-W", "5", "-i", "0.1", "-c", "200", to)
+	var out strings.Builder
+	ping.Stdout, ping.Stderr = &out, &out
+	if err := ping.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() (answers int, longest time.Duration) {
+		_ = ping.Wait() // losses are no failure here
+		last := 0
+		for _, m := range regexp.MustCompile(`seq=(\d+)`).FindAllStringSubmatch(out.String(), -1) {
+			n, _ := strconv.Atoi(m[1])
+			longest, last, answers = max(longest, time.Duration(n-last)*interval), n, answers+1
+		}
+		if answers == 0 {
+			t.Logf("ping from %s to %s: %s", from, to, out.String())
+		}
+		return answers, longest
 	}
 }
