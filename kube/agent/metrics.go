@@ -16,13 +16,24 @@ func (a *Agent) Metrics() Metrics { return Metrics{a} }
 
 var _ prometheus.Collector = Metrics{}
 
+// described are all figures that there may be.
+var described []*prometheus.Desc
+
+// describe is a figure of a scenario.
 func describe(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("orrery_"+name, help, append([]string{"namespace", "scenario"}, labels...), nil)
+	return describeOwn(name, help, append([]string{"namespace", "scenario"}, labels...)...)
+}
+
+// describeOwn is a figure of the agent itself.
+func describeOwn(name, help string, labels ...string) *prometheus.Desc {
+	d := prometheus.NewDesc("orrery_"+name, help, labels, nil)
+	described = append(described, d)
+	return d
 }
 
 var (
-	descAttached  = prometheus.NewDesc("orrery_attachments_total", "Pods that were given their ports.", nil, nil)
-	descAttaching = prometheus.NewDesc("orrery_attachment_seconds_total", "How long the agent took for that, all of them together.", nil, nil)
+	descAttached  = describeOwn("attachments_total", "Pods that were given their ports.")
+	descAttaching = describeOwn("attachment_seconds_total", "How long the agent took for that, all of them together.")
 
 	descNodes     = describe("nodes", "Nodes of the scenario that this worker carries.")
 	descLinks     = describe("links_up", "Links that the plan has up now, on all workers together.", "class")
@@ -47,7 +58,11 @@ var (
 )
 
 // Describe implements prometheus.Collector.
-func (m Metrics) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, out) }
+func (m Metrics) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range described {
+		out <- d
+	}
+}
 
 // Collect implements prometheus.Collector.
 func (m Metrics) Collect(out chan<- prometheus.Metric) {
