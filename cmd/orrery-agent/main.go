@@ -127,7 +127,7 @@ func serve(ctx context.Context, o *options) error {
 			at := netip.AddrPortFrom(netip.IPv6Unspecified(), agent.UnderlayPort(s.UID))
 			conn, err := underlay.Listen(at)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("UDP port %d, which follows from the UID of scenario %s, cannot be had on this worker: %w; delete the scenario and apply it again, which gives it another", at.Port(), s, err)
 			}
 			c.Underlay = &underlay.Config{
 				Host: o.worker, Run: underlay.NewRun([]byte(s.UID), []byte(s.Revision)), Release: version, Key: key, Conn: conn, Now: tl.Monotonic,
