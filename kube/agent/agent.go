@@ -240,26 +240,57 @@ func (a *Agent) refresh(ctx context.Context, id ID) {
 }
 
 // renew replaces a run by one of another plan. Sandboxes stay as they are, if they are nodes
-// of it. e.mu is held.
+// of it, and links that both plans have keep their carrier. A scenario of which there is no
+// plan replaces nothing. e.mu is held.
 func (a *Agent) renew(ctx context.Context, e *entry, s Scenario) error {
 	packed, err := a.config.Cluster.Packed(ctx, s)
 	if err != nil {
-		return err // it goes on as it was
+		return err
+	}
+	next, err := a.compile(s, packed)
+	if err != nil {
+		return err
 	}
 	old := e.run
 	e.run = nil
-	err = old.close()
-	next, openErr := a.open(ctx, s, packed)
-	if openErr != nil {
-		return errors.Join(err, openErr)
-	}
-	e.run = next
-	for _, box := range old.sandboxes {
-		if _, joinErr := next.join(ctx, box); joinErr != nil {
-			err = errors.Join(err, joinErr)
+	next.guests = old.guests
+	var lost []string
+	for name := range old.sandboxes {
+		if err := next.guests.Retain(name); err != nil {
+			a.log.Warn("links of a node have no carrier for a moment", "node", name, "error", err)
+			lost = append(lost, name)
 		}
 	}
-	return err
+	err = old.stop()
+	for _, name := range lost {
+		next.guests.Remove(name)
+	}
+	if beginErr := next.begin(ctx); beginErr != nil {
+		return errors.Join(err, beginErr)
+	}
+	e.run = next
+	return errors.Join(err, next.adopt(ctx, old.sandboxes))
+}
+
+// adopt makes the sandboxes of an earlier run nodes of this one, all at once. The scenario's
+// lock is held.
+func (r *run) adopt(ctx context.Context, sandboxes map[string]*sandbox) error {
+	var errs []error
+	var nodes []int
+	for name, s := range sandboxes {
+		n, ok := r.plan.Node(name)
+		if !ok { // its pod is about to go
+			r.guests.Remove(name)
+			continue
+		}
+		if err := r.guests.Add(ctx, s.Namespace, emulation.NodeSpec(r.plan, r.scheme, n.Index)); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		r.sandboxes[name] = s
+		nodes = append(nodes, n.Index)
+	}
+	return errors.Join(append(errs, r.part.Join(nodes...))...)
 }
 
 // hear asks the cluster for a sandbox's scenario.

@@ -52,17 +52,21 @@ func (a *Agent) dir(uid string) string { return filepath.Join(a.config.StateDir,
 
 // open begins the worker's part of a scenario as the cluster tells it now, or as it was
 // last heard of.
-func (a *Agent) open(ctx context.Context, s Scenario, packed []byte) (r *run, err error) {
-	guests := a.config.Guests()
-	r = &run{
-		agent: a, seen: s, dir: a.dir(s.UID), guests: guests,
+func (a *Agent) open(ctx context.Context, s Scenario, packed []byte) (*run, error) {
+	r, err := a.compile(s, packed)
+	if err != nil {
+		return nil, err
+	}
+	r.guests = a.config.Guests()
+	return r, r.begin(ctx)
+}
+
+// compile makes a run of which there is a plan, and nothing else yet.
+func (a *Agent) compile(s Scenario, packed []byte) (*run, error) {
+	r := &run{
+		agent: a, seen: s, dir: a.dir(s.UID),
 		log: a.log.With("scenario", s.String()), sandboxes: make(map[string]*sandbox),
 	}
-	defer func() {
-		if err != nil {
-			guests.Close()
-		}
-	}()
 	files := filepath.Join(r.dir, "files")
 	if err := errors.Join(os.RemoveAll(files), os.MkdirAll(files, 0o700)); err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", s, err)
@@ -71,15 +75,26 @@ func (a *Agent) open(ctx context.Context, s Scenario, packed []byte) (r *run, er
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", s, err)
 	}
-	if err := r.memory().keep(&s, packed); err != nil {
-		return nil, fmt.Errorf("scenario %s: %w", s, err)
-	}
 	if r.plan, err = plan.Compile(parsed); err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", s, err)
 	}
 	if r.scheme, err = assignment.Scheme(r.plan); err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", s, err)
 	}
+	if err := r.memory().keep(&s, packed); err != nil { // one of which there is a plan
+		return nil, fmt.Errorf("scenario %s: %w", s, err)
+	}
+	return r, nil
+}
+
+// begin sets a run going that has its guests. On an error they are closed.
+func (r *run) begin(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			r.guests.Close()
+		}
+	}()
+	a, s := r.agent, r.seen
 	r.timeline = clock.New(a.config.Clock, 0, 1)
 	r.timeline.Follow(s.Time.state(r.timeline.Monotonic(), time.Now()))
 	r.part, err = emulation.New(emulation.Config{
@@ -89,7 +104,7 @@ func (a *Agent) open(ctx context.Context, s Scenario, packed []byte) (r *run, er
 		},
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	past := &history{dir: r.dir, revision: s.Revision, interval: snapshotInterval}
 	length := time.Duration(float64(window) * max(1, s.Time.Speed))
@@ -103,13 +118,13 @@ func (a *Agent) open(ctx context.Context, s Scenario, packed []byte) (r *run, er
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("scenario %s: %w", s, err)
+		return fmt.Errorf("scenario %s: %w", s, err)
 	}
 	if err := r.settle(); err != nil {
 		r.log.Error("other workers", "error", err)
 	}
 	r.serve()
-	return r, nil
+	return nil
 }
 
 // serve answers the control API of the scenario.
@@ -128,11 +143,16 @@ func (r *run) serve() {
 
 // close lets go of everything; ports stay.
 func (r *run) close() error {
-	r.endServe()
-	r.serving.Wait()
-	err := r.part.Stop(context.Background())
+	err := r.stop()
 	r.guests.Close()
 	return err
+}
+
+// stop ends all but the guests.
+func (r *run) stop() error {
+	r.endServe()
+	r.serving.Wait()
+	return r.part.Stop(context.Background())
 }
 
 // follow takes over what the cluster says now of the same revision.
