@@ -237,6 +237,11 @@ func (a *Agent) refresh(ctx context.Context, id ID) {
 	if err != nil {
 		a.log.Error("a change of a scenario", "scenario", id.String(), "error", err)
 	}
+	if e.run == nil { // its sandboxes are taken over again, as after a start
+		a.mu.Lock()
+		a.starting = errors.Join(a.starting, err)
+		a.mu.Unlock()
+	}
 }
 
 // renew replaces a run by one of another plan. Sandboxes stay as they are, if they are nodes
