@@ -194,7 +194,7 @@ func (b *Installed) metrics(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range slices.Sorted(maps.Keys(figures)) {
-			if strings.Contains(name, "lateness") || strings.Contains(name, "peer") || strings.HasPrefix(name, "orrery_attachment") || strings.HasPrefix(name, "rest_client") {
+			if strings.Contains(name, "lateness") || strings.Contains(name, "peer") || strings.HasPrefix(name, "orrery_attachment") || strings.HasPrefix(name, "rest_client") || strings.HasPrefix(name, "orrery_realtime") {
 				t.Logf("%s: %s %g", worker, name, figures[name])
 			}
 		}

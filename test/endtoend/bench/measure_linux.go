@@ -50,7 +50,7 @@ func (m *measurement) take(ctx context.Context) error {
 		return err
 	}
 	row("memory a pod", "%.1f MiB", float64(before-after)/float64(m.options.pods)/(1<<20))
-	if err := errors.Join(m.shares(ctx), m.ports(ctx), m.pings(ctx), m.stay(ctx)); err != nil {
+	if err := errors.Join(m.shares(ctx), m.ports(ctx), m.pings(ctx), m.stay(ctx), m.consumption(ctx)); err != nil {
 		return err
 	}
 	return m.end(ctx)
@@ -285,6 +285,42 @@ func (m *measurement) stay(ctx context.Context) error {
 	row("requests of Orrery to the API server then", "%.0f, while links changed %d times", after-before, now-changed)
 	for worker, v := range late {
 		row("lateness of frames on "+worker+", p99", "%.3f ms", 1e3*v)
+	}
+	return nil
+}
+
+// consumption of Orrery's own pods, and of nodes' in the mean, as the kubelets see it.
+func (m *measurement) consumption(ctx context.Context) error {
+	agents, err := m.cluster.Agents(ctx)
+	if err != nil {
+		return err
+	}
+	var nodes, memory, cpu float64
+	for worker := range agents {
+		out, err := m.cluster.Kubectl(ctx, nil, "get", "--raw=/api/v1/nodes/"+worker+"/proxy/stats/summary")
+		if err != nil {
+			return err
+		}
+		var s struct {
+			Pods []struct {
+				PodRef struct{ Name, Namespace string }
+				Memory struct{ WorkingSetBytes float64 }
+				CPU    struct{ UsageCoreNanoSeconds float64 }
+			}
+		}
+		if err := json.Unmarshal(out, &s); err != nil {
+			return fmt.Errorf("what the kubelet of %s says of its pods: %w", worker, err)
+		}
+		for _, p := range s.Pods {
+			if p.PodRef.Namespace == "orrery-system" {
+				row(p.PodRef.Name+" on "+worker, "%.0f MiB, %.1f s of CPU", p.Memory.WorkingSetBytes/(1<<20), p.CPU.UsageCoreNanoSeconds/1e9)
+				continue
+			}
+			nodes, memory, cpu = nodes+1, memory+p.Memory.WorkingSetBytes, cpu+p.CPU.UsageCoreNanoSeconds
+		}
+	}
+	if nodes > 0 {
+		row("a node's containers, mean", "%.1f MiB, %.2f s of CPU", memory/nodes/(1<<20), cpu/nodes/1e9)
 	}
 	return nil
 }
