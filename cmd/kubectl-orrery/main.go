@@ -45,7 +45,8 @@ Usage: kubectl orrery [FLAG …] VERB …
 
 Verbs: status, nodes, links, contacts, events, path, ping, capture,
 exec, shell, pause, resume, speed. They are those of orrery:
-'kubectl orrery VERB --help' tells more. Flags of kubectl go before the verb.
+'kubectl orrery VERB --help' tells more. 'workers [SCENARIO]' shows
+how workers carry it and how they hear each other. Flags of kubectl go before the verb.
 
 Flags:
 `
@@ -121,6 +122,8 @@ func run(ctx context.Context, args []string) error {
 	switch {
 	case verb == "exec" || verb == "shell":
 		return o.exec(ctx, verb, rest)
+	case verb == "workers":
+		return o.workers(ctx, os.Stdout, rest)
 	case slices.Contains(forwarded, verb):
 		return o.forward(ctx, flags.Args())
 	}
@@ -135,6 +138,18 @@ func (o *options) scenarios(ctx context.Context) (names []string, err error) {
 		}
 	}
 	return o.program.Scenarios(ctx, o.namespace)
+}
+
+// only is the name of the only scenario.
+func (o *options) only(ctx context.Context) (string, error) {
+	names, err := o.scenarios(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case len(names) != 1:
+		return "", fmt.Errorf("namespace %s has %d scenarios; name one: %s", o.namespace, len(names), strings.Join(names, ", "))
+	}
+	return names[0], nil
 }
 
 // exec runs a command in a node's pod, in the words of orrery exec.
@@ -158,14 +173,9 @@ func (o *options) exec(ctx context.Context, verb string, args []string) error {
 		return fmt.Errorf("usage: kubectl orrery %s; %w", form, errUsage)
 	}
 	if *name == "" {
-		names, err := o.scenarios(ctx)
-		if err != nil {
+		if *name, err = o.only(ctx); err != nil {
 			return err
 		}
-		if len(names) != 1 {
-			return fmt.Errorf("namespace %s has %d scenarios; name one with --run: %s", o.namespace, len(names), strings.Join(names, ", "))
-		}
-		*name = names[0]
 	}
 	argv := flags.Args()[1:]
 	if verb == "shell" {

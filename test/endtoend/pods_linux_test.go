@@ -155,10 +155,15 @@ func (b *Installed) verbs(t *testing.T, from, to string) {
 	}{
 		{"inter-plane", []string{"links"}},
 		{"pod:running", []string{"nodes", from}},
+		{" ± ", []string{"workers", "iridium"}},
 		{"fe80", []string{"exec", from, "--", "ip", "-6", "address"}},
 	} {
-		if out, err := b.Orrery(ctx, c.args...); err != nil || !strings.Contains(out, c.want) {
+		out, err := b.Orrery(ctx, c.args...)
+		if err != nil || !strings.Contains(out, c.want) {
 			t.Errorf("%v: %v; %q is not in\n%s", c.args, err, c.want, out)
+		}
+		if c.args[0] == "workers" {
+			t.Logf("\n%s", out)
 		}
 	}
 	if out, err := b.Orrery(ctx, "exec", from, "--", "sh", "-c", "exit 7"); err == nil || !strings.Contains(err.Error(), "exit status 7") {
