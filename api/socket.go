@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"connectrpc.com/connect"
@@ -32,7 +31,6 @@ func (s *Server) Serve(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
-	defer os.Remove(path)
 	srv := &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: 10 * time.Second,

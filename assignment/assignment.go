@@ -103,6 +103,7 @@ func (a *Assigner) Input(n int, entry *scenario.Routing, dir string) (router.Inp
 		if peer, ok := a.plan.FixedPeer(p.ID); ok {
 			q := a.plan.Port(peer)
 			l.Peer = address.LinkLocal(q.Node, q.Index).Addr()
+			l.Peer4 = address.Loopback4(q.Node).Addr()
 		}
 		if len(entry.Areas) > 0 {
 			l.Areas = a.behind(n, p)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -121,6 +120,10 @@ func endNamespaces(spaces string) error {
 			return
 		}
 		defer w.close()
+		files := make([]nsfsFile, len(paths)) // nobody can tell afterwards
+		for i, p := range paths {
+			files[i] = namespaceAt(p)
+		}
 		err = w.number(paths, firstNumber)
 		if err == nil {
 			err = unmountAll(spaces)
@@ -130,7 +133,8 @@ func endNamespaces(spaces string) error {
 			held, err = w.settle()
 		}
 		if err == nil && len(held) > 0 {
-			err = fmt.Errorf("node: %d network namespaces, among them that of node %s, are %w; they end when that process does", len(held), names[held[0]-firstNumber], ErrHeld)
+			first := held[0] - firstNumber
+			err = fmt.Errorf("node: %d network namespaces, among them that of node %s, are %w: %s; they end when that is over", len(held), names[first], ErrHeld, holder(files[first]))
 		}
 		if err != nil && !errors.Is(err, ErrHeld) {
 			err = fmt.Errorf("node: %w", err)
@@ -209,20 +213,13 @@ func inhabitants(inodes map[uint64]bool) []processID {
 	if len(inodes) == 0 {
 		return nil
 	}
-	proc, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer proc.Close()
-	names, _ := proc.Readdirnames(-1)
 	var found []processID
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil || pid == os.Getpid() {
+	for _, pid := range pids() {
+		if pid == os.Getpid() {
 			continue
 		}
 		var st unix.Stat_t
-		if unix.Stat("/proc/"+name+"/ns/net", &st) == nil && inodes[st.Ino] {
+		if unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st) == nil && inodes[st.Ino] {
 			if p := identify(pid); p.alive() {
 				found = append(found, p)
 			}

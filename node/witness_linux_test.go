@@ -3,7 +3,10 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -94,31 +97,76 @@ func veth(path, name string) error {
 	return s.do(&b, func(_ int, e unix.Errno) error { return e })
 }
 
-// A namespace that somebody else has open cannot go. All else must, and the
-// error must name the node.
+// A namespace that somebody else holds cannot go. All else must, and the error must
+// name the node and the holder.
 func TestDestroyTellsWhatIsHeld(t *testing.T) {
 	needLinux(t)
-	dir := filepath.Join(t.TempDir(), "run")
-	l, err := NewLinux(Config{RunDir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Create(context.Background(), specs(4, 1)); err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Open(l.Namespace("n2"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = l.Destroy(context.Background())
-	if !errors.Is(err, ErrHeld) || !strings.Contains(err.Error(), "1 network namespaces, among them that of node n2,") {
-		t.Errorf("the namespace of n2 is open: %v", err)
-	}
-	if left := traces(t, dir); len(left) > 0 {
-		t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
-	}
-	_ = unix.Close(fd)
-	if err := l.Destroy(context.Background()); err != nil {
-		t.Errorf("destroyed again: %v", err)
+	for how, hold := range map[string]func(t *testing.T, namespace string) (pid int, release func()){
+		"has it open": func(t *testing.T, namespace string) (int, func()) {
+			fd, err := unix.Open(namespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return os.Getpid(), func() { _ = unix.Close(fd) }
+		},
+		"has a copy of the mounts of that moment": func(t *testing.T, _ string) (int, func()) {
+			cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", "echo copied; exec sleep 1000")
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Skip(err)
+			}
+			if _, err := out.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+			return cmd.Process.Pid, func() {
+				_ = cmd.Process.Kill()
+				_ = cmd.Wait()
+			}
+		},
+		"is in it": func(t *testing.T, namespace string) (int, func()) {
+			pids := make(chan int)
+			stop, stopped := make(chan struct{}), make(chan struct{})
+			thread.Go(func() { // one thread only, which no list of processes shows
+				defer close(stopped)
+				fd, err := unix.Open(namespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+				if err == nil {
+					err = unix.Setns(fd, unix.CLONE_NEWNET)
+					_ = unix.Close(fd)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				pids <- os.Getpid()
+				<-stop
+			})
+			return <-pids, func() { close(stop); <-stopped }
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "run")
+			l, err := NewLinux(Config{RunDir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Create(context.Background(), specs(1, 1)); err != nil {
+				t.Fatal(err)
+			}
+			name := "n0"
+			pid, release := hold(t, l.Namespace(name))
+			err = l.Destroy(context.Background())
+			release()
+			if !errors.Is(err, ErrHeld) || !strings.Contains(err.Error(), fmt.Sprintf("among them that of node %s, are held from outside: process %d (", name, pid)) || !strings.Contains(err.Error(), how) {
+				t.Errorf("%v: want that process %d %s", err, pid, how)
+			}
+			if left := traces(t, dir); len(left) > 0 {
+				t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
+			}
+			if err := l.Destroy(context.Background()); err != nil {
+				t.Errorf("destroyed again: %v", err)
+			}
+		})
 	}
 }

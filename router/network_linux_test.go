@@ -124,6 +124,7 @@ func (n *network) input(i int) Input {
 	if n.r.Protocol == Static { // a ring of two
 		other := 1 - i
 		in.Ports[0].Peer, in.Ports[1].Peer = address.LinkLocal(other, 1).Addr(), address.LinkLocal(other, 0).Addr()
+		in.Ports[0].Peer4, in.Ports[1].Peer4 = address.Loopback4(other).Addr(), address.Loopback4(other).Addr()
 		in.Resolve = func(string) (netip.Prefix, bool) { return address.Scheme{}.Loopback(other), true }
 	}
 	return in
@@ -277,7 +278,7 @@ func TestRealDaemons(t *testing.T) {
 func TestStaticRoutes(t *testing.T) {
 	for _, daemon := range []string{FRR, BIRD} {
 		t.Run(daemon, func(t *testing.T) {
-			n := newNetwork(t, 2, scenario.Routing{Protocol: Static, Daemon: daemon, Routes: []scenario.StaticRoute{{To: "other", Via: "right"}}}, false)
+			n := newNetwork(t, 2, scenario.Routing{Protocol: Static, Daemon: daemon, Routes: []scenario.StaticRoute{{To: "other", Via: "right"}, {To: "0.0.0.0/0", Via: "right"}}}, true)
 			n.join(0, 1)
 			n.join(1, 0)
 			n.eventually("daemons are up", n.up)

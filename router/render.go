@@ -91,9 +91,9 @@ type Link struct {
 	// Areas of the nodes that it may ever meet, empty string for the backbone.
 	// None at all means that they are in the node's own area.
 	Areas []string
-	// Peer is the link-local address of the one port that it ever meets;
-	// invalid if its peer changes.
-	Peer netip.Addr
+	// Peer is the link-local address of the one port that it ever meets, and
+	// Peer4 the IPv4 loopback of that port's node; invalid if its peer changes.
+	Peer, Peer4 netip.Addr
 	// Cost of the link for the protocol; 0 means 10.
 	Cost int
 }
@@ -175,7 +175,9 @@ type BFD struct {
 	Multiplier int
 }
 
-// Route is a static route through the link-local address of a port's peer.
+// Route is a static route to a port's peer: for IPv6 through its link-local
+// address, for IPv4 through its node's loopback, which ports without IPv4 addresses
+// of their own answer for (ARP, RFC 826) and which therefore counts as on the link.
 type Route struct {
 	Prefix netip.Prefix
 	Via    netip.Addr
@@ -466,7 +468,13 @@ func (d *Data) setRoutes(in Input) error {
 		if !in.Ports[i].Peer.IsValid() {
 			return fmt.Errorf("routing: static route to %s: the peer of port %s changes, and with it the next hop; use oracle or a routing protocol", r.To, r.Via)
 		}
-		d.Routes = append(d.Routes, Route{Prefix: prefix, Via: in.Ports[i].Peer, Port: r.Via})
+		via := in.Ports[i].Peer
+		if prefix.Addr().Is4() {
+			if via = in.Ports[i].Peer4; !in.IPv4 || !via.IsValid() {
+				return fmt.Errorf("routing: static route to %s: the network has no IPv4; set network.ipv4", r.To)
+			}
+		}
+		d.Routes = append(d.Routes, Route{Prefix: prefix, Via: via, Port: r.Via})
 	}
 	return nil
 }

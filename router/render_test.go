@@ -25,7 +25,7 @@ func input(r scenario.Routing) Input {
 	return Input{
 		Name: "sat-p04s03", Index: 41, Routing: r, Dir: "/run/orrery/test/nodes/sat-p04s03",
 		Ports: []Link{
-			{Name: "fore", Role: "isl", Peer: address.LinkLocal(42, 1).Addr()},
+			{Name: "fore", Role: "isl", Peer: address.LinkLocal(42, 1).Addr(), Peer4: address.Loopback4(42).Addr()},
 			{Name: "aft", Role: "isl", Cost: 25},
 			{Name: "gnd0", Role: "ground"},
 		},
@@ -49,6 +49,10 @@ func TestGolden(t *testing.T) {
 	flood.AdvertiseAfter = seconds(25)
 	static := scenario.Routing{Protocol: Static, Routes: []scenario.StaticRoute{{To: "ams", Via: "fore"}, {To: "fd00:0:1::/48", Via: "fore"}}}
 	frr := func(major int) func(*Input) { return func(in *Input) { in.FRR = major } }
+	static4 := func(daemon string) scenario.Routing {
+		return scenario.Routing{Protocol: Static, Daemon: daemon, Routes: []scenario.StaticRoute{{To: "ams", Via: "fore"}, {To: "10.1.0.0/16", Via: "fore"}}}
+	}
+	ipv4 := func(in *Input) { in.IPv4 = true }
 	border := func(in *Input) {
 		in.Ports[1].Areas = []string{"", ""}
 		in.Ports[2].Areas = []string{in.Area}
@@ -75,6 +79,8 @@ func TestGolden(t *testing.T) {
 		"static-frr9":      {r: static, change: frr(9)},
 		"static-frr10":     {r: static, change: frr(10)},
 		"static-frr":       {r: static},
+		"static4-frr":      {r: static4(""), change: ipv4},
+		"static4-bird":     {r: static4(BIRD), change: ipv4},
 		"static-bird":      {r: scenario.Routing{Protocol: Static, Daemon: BIRD, Routes: []scenario.StaticRoute{{To: "ams", Via: "fore"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -181,6 +187,7 @@ func TestRefusals(t *testing.T) {
 		}, want: "port gnd0 meets nodes of its own area 0.0.0.1 and of others"},
 		"static port": {r: scenario.Routing{Protocol: Static, Routes: []scenario.StaticRoute{{To: "ams", Via: "left"}}}, want: `no port "left"`},
 		"static peer": {r: scenario.Routing{Protocol: Static, Routes: []scenario.StaticRoute{{To: "ams", Via: "gnd0"}}}, want: "peer of port gnd0 changes"},
+		"static IPv4": {r: scenario.Routing{Protocol: Static, Routes: []scenario.StaticRoute{{To: "10.0.0.0/8", Via: "fore"}}}, want: "the network has no IPv4; set network.ipv4"},
 		"static name": {r: scenario.Routing{Protocol: Static, Routes: []scenario.StaticRoute{{To: "nowhere", Via: "fore"}}}, want: `"nowhere": it is neither`},
 	} {
 		t.Run(name, func(t *testing.T) {

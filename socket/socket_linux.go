@@ -4,8 +4,10 @@ package socket
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -16,26 +18,58 @@ var umask sync.Mutex
 
 // Listen makes a socket at path that has the mode 0600, and hangs up on whoever is not the
 // user of this process. The file must not be there yet; closing the listener removes it.
+// Whoever sees the file can connect.
 func Listen(path string) (net.Listener, error) {
+	// Between bind(2), which makes the file, and listen(2) the kernel refuses
+	// connections, and a client would take the server for dead. So the file is
+	// made beside its place, and gets its name when it listens.
+	unready := filepath.Join(filepath.Dir(path), "~"+filepath.Base(path)[1:]) // not longer: the kernel takes 107 bytes
+	if unready == path {
+		return nil, fmt.Errorf("%s: the name of a socket may not begin with a tilde", path)
+	}
+	// One that was killed just there may have left it.
+	if err := os.Remove(unready); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	// The mode must be right from the first moment, so it is set by the mask and not
 	// afterwards.
 	umask.Lock()
 	old := unix.Umask(0o177)
-	l, err := net.Listen("unix", path)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: unready, Net: "unix"})
 	unix.Umask(old)
 	umask.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	return owned{l}, nil
+	l.SetUnlinkOnClose(false) // it would remove the first name
+	err = os.Link(unready, path)
+	if err := errors.Join(err, os.Remove(unready)); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return &owned{Listener: l, path: path}, nil
 }
 
 // owned is a listener of a unix socket that hangs up on whoever is not the user
 // of this process. The file's mode keeps others away already; but a mode can be
 // changed, and a descriptor passed on.
-type owned struct{ net.Listener }
+type owned struct {
+	net.Listener
+	path   string
+	remove sync.Once
+}
 
-func (o owned) Accept() (net.Conn, error) {
+// Close removes the file, once: another server may have taken its place later.
+func (o *owned) Close() (err error) {
+	o.remove.Do(func() {
+		if err = os.Remove(o.path); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	})
+	return errors.Join(err, o.Listener.Close())
+}
+
+func (o *owned) Accept() (net.Conn, error) {
 	for {
 		c, err := o.Listener.Accept()
 		if err != nil {

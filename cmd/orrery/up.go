@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"orrery.dev/orrery/api"
+	pb "orrery.dev/orrery/api/orrery/v1alpha1"
 	"orrery.dev/orrery/clock"
 	"orrery.dev/orrery/emulation"
 	"orrery.dev/orrery/fabric"
@@ -186,11 +187,15 @@ func lastLine(s string) string {
 
 // waitRemote waits for a detached run to be up or converged.
 func waitRemote(ctx context.Context, name string, o *upOptions) error {
-	ctx, cancel := context.WithTimeout(ctx, o.within)
+	within, cancel := context.WithTimeout(ctx, o.within)
 	defer cancel()
 	cl := api.Dial(rundir.Socket(name))
+	var last *pb.Status
 	for {
-		st, err := getStatus(ctx, cl)
+		st, err := getStatus(within, cl)
+		if err != nil && within.Err() != nil && ctx.Err() == nil {
+			return notInTime(ctx, last, cl, o)
+		}
 		if err != nil {
 			return err
 		}
@@ -198,9 +203,10 @@ func waitRemote(ctx context.Context, name string, o *upOptions) error {
 		if done || err != nil {
 			return err
 		}
+		last = st
 		select {
-		case <-ctx.Done():
-			return notInTime(st, o)
+		case <-within.Done():
+			return notInTime(ctx, last, cl, o)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
@@ -328,7 +334,7 @@ func live(ctx context.Context, run *emulation.Run, server *api.Server, screen *s
 			case err := <-served:
 				return err
 			case <-late:
-				return notInTime(server.Status(), o)
+				return notInTime(ctx, server.Status(), server, o)
 			case e := <-events:
 				screen.event(api.EventMessage(&e))
 			case <-tick.C:

@@ -30,18 +30,49 @@ func reached(st *pb.Status, wait string) (bool, error) {
 	return st.GetPhase() != pb.Phase_PHASE_STARTING && st.GetProcesses() == st.GetProcessesRunning(), nil
 }
 
-func notInTime(st *pb.Status, o *upOptions) error {
-	var apart []string
+// pathFinder follows the kernels' tables: a run's server, or its client.
+type pathFinder interface {
+	GetPath(context.Context, *connect.Request[pb.GetPathRequest]) (*connect.Response[pb.GetPathResponse], error)
+}
+
+// notInTime says how far a run got. Its last status may be nil: a busy host may
+// not have answered once.
+func notInTime(ctx context.Context, st *pb.Status, paths pathFinder, o *upOptions) error {
+	text := fmt.Sprintf("not %s within %v: ", o.wait, o.within)
+	if st == nil {
+		return &exitError{exitNotUp, errors.New(text + "the run has not answered yet")}
+	}
+	var far []string
+	if st.GetProcesses() > 0 {
+		far = append(far, fmt.Sprintf("%d of %d processes run", st.GetProcessesRunning(), st.GetProcesses()))
+	}
+	var apart []*pb.Pair
 	for _, p := range st.GetPairs() {
 		if !p.GetReachable() {
-			apart = append(apart, p.GetA()+"-"+p.GetB())
+			apart = append(apart, p)
 		}
 	}
-	text := fmt.Sprintf("not %s within %v: %d of %d processes run", o.wait, o.within, st.GetProcessesRunning(), st.GetProcesses())
 	if len(apart) > 0 && o.wait == "converged" {
-		text += fmt.Sprintf(", %s apart, first %s", plural(len(apart), "pair"), apart[0])
+		far = append(far, fmt.Sprintf("%s apart, first %s-%s%s", plural(len(apart), "pair"), apart[0].GetA(), apart[0].GetB(), whyApart(ctx, apart[0], paths)))
 	}
-	return &exitError{exitNotUp, errors.New(text)}
+	return &exitError{exitNotUp, errors.New(text + strings.Join(far, ", "))}
+}
+
+// whyApart says where the way between two stations ends, in one of the two
+// directions, as far as that can be found out within a second.
+func whyApart(ctx context.Context, p *pb.Pair, paths pathFinder) string {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for _, ends := range [][2]string{{p.GetA(), p.GetB()}, {p.GetB(), p.GetA()}} {
+		res, err := paths.GetPath(ctx, connect.NewRequest(&pb.GetPathRequest{From: ends[0], To: ends[1]}))
+		if err != nil {
+			return ""
+		}
+		if way := res.Msg.GetKernel(); !way.GetComplete() {
+			return fmt.Sprintf(" (from %s: %s)", ends[0], way.GetProblem())
+		}
+	}
+	return " (the nodes' tables lead both ways)"
 }
 
 func downCommand() *cobra.Command {

@@ -4,7 +4,10 @@
 //
 //	go test -json ./... | go run ./scripts/testreport -name pure
 //
-// It exits with 1 if anything failed or nothing ran.
+// It exits with 1 if anything failed or nothing ran. With -failures it writes
+// which tests failed, one a line, as package and pattern for "go test -run": none,
+// should anything have failed that is not a test, such as a build or a package
+// that panicked.
 package main
 
 import (
@@ -21,6 +24,7 @@ import (
 
 func main() {
 	name := flag.String("name", "tests", "what the closing line begins with")
+	failures := flag.String("failures", "", "`file` for the tests that failed")
 	flag.Parse()
 	r := newReport(os.Stdout)
 	if err := r.read(os.Stdin); err != nil {
@@ -28,6 +32,12 @@ func main() {
 		os.Exit(1)
 	}
 	r.close(*name)
+	if *failures != "" {
+		if err := os.WriteFile(*failures, []byte(strings.Join(r.patterns(), "")), 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, "testreport:", err)
+			os.Exit(1)
+		}
+	}
 	if r.bad() {
 		os.Exit(1)
 	}
@@ -53,12 +63,13 @@ type report struct {
 	ended   map[test]string // the action that ended it
 
 	skips     []string
+	failed    map[string]bool // packages
 	badBuilds bool
 	badTests  bool
 }
 
 func newReport(out io.Writer) *report {
-	return &report{out: out, output: map[test][]string{}, parents: map[test]bool{}, ended: map[test]string{}}
+	return &report{out: out, output: map[test][]string{}, parents: map[test]bool{}, ended: map[test]string{}, failed: map[string]bool{}}
 }
 
 func (r *report) read(in io.Reader) error {
@@ -115,6 +126,7 @@ func (r *report) end(t test, action string) {
 	if t.name == "" {
 		if action == "fail" {
 			r.badTests = true
+			r.failed[t.pkg] = true
 			r.flush(t.pkg)
 		}
 		return
@@ -186,6 +198,41 @@ func (r *report) failures() int {
 		return 1
 	}
 	return n
+}
+
+// patterns are the failed tests without their parents, which failed because of them.
+func (r *report) patterns() []string {
+	if r.badBuilds {
+		return nil
+	}
+	within := map[test]bool{} // has a test that failed below it
+	packages := map[string]bool{}
+	for t, action := range r.ended {
+		if action != "fail" {
+			continue
+		}
+		packages[t.pkg] = true
+		for i := strings.LastIndexByte(t.name, '/'); i > 0; i = strings.LastIndexByte(t.name[:i], '/') {
+			within[test{t.pkg, t.name[:i]}] = true
+		}
+	}
+	for pkg := range r.failed {
+		if !packages[pkg] {
+			return nil // it panicked, ran out of time, or a TestMain ended it
+		}
+	}
+	var lines []string
+	for t, action := range r.ended {
+		if action == "fail" && !within[t] {
+			elements := strings.Split(t.name, "/")
+			for i, e := range elements {
+				elements[i] = "^" + regexp.QuoteMeta(e) + "$"
+			}
+			lines = append(lines, t.pkg+" "+strings.Join(elements, "/")+"\n")
+		}
+	}
+	slices.Sort(lines)
+	return lines
 }
 
 func (r *report) bad() bool {

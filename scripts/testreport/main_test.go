@@ -77,3 +77,28 @@ func TestFailures(t *testing.T) {
 		})
 	}
 }
+
+// What failed can be run again by itself, but for what is not a test's.
+func TestPatterns(t *testing.T) {
+	subtest := []string{
+		`{"Action":"fail","Package":"a","Test":"TestX/one (1)"}`,
+		`{"Action":"pass","Package":"a","Test":"TestX/two"}`,
+		`{"Action":"fail","Package":"a","Test":"TestX"}`,
+		`{"Action":"fail","Package":"a"}`,
+		`{"Action":"fail","Package":"b","Test":"TestY"}`,
+		`{"Action":"fail","Package":"b"}`,
+	}
+	r, _ := run(t, subtest...)
+	if got, want := strings.Join(r.patterns(), ""), "a ^TestX$/^one \\(1\\)$\nb ^TestY$\n"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for name, event := range map[string]string{
+		"a package that panicked": `{"Action":"fail","Package":"c"}`,
+		"a build":                 `{"Action":"build-fail","ImportPath":"c"}`,
+	} {
+		r, _ := run(t, append(subtest, event)...)
+		if got := r.patterns(); len(got) > 0 {
+			t.Errorf("%s: got %q, want none", name, got)
+		}
+	}
+}
