@@ -19,12 +19,15 @@ const (
 	longEnough = 30 * time.Second
 	// tries that end before that, after which the kubelet is to see it.
 	tries = 5
+	// exitTold is the code with which it ends after an error that it has told. A panic has
+	// another one (2), and a signal none.
+	exitTold = 1
 	// grace for the agent to end by itself.
 	grace = 20 * time.Second
 )
 
 // keep starts this program with the arguments, and starts it again when it crashes, until ctx
-// ends or it ends too often.
+// ends, it crashes too often, or it ends with an error that it has told.
 func keep(ctx context.Context, args []string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -46,6 +49,9 @@ func keep(ctx context.Context, args []string) error {
 		}
 		if err == nil {
 			return errors.New("the agent has ended, and nobody asked it to")
+		}
+		if e := new(exec.ExitError); errors.As(err, &e) && e.ExitCode() == exitTold {
+			return fmt.Errorf("the agent has ended: %w", err)
 		}
 		if time.Since(began) < longEnough {
 			short++

@@ -63,7 +63,7 @@ func main() {
 		os.Exit(2)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "orrery-agent: "+err.Error())
-		os.Exit(1)
+		os.Exit(exitTold)
 	}
 }
 
