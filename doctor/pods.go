@@ -51,7 +51,7 @@ func ExamineWorker(need Need, have Facts) []Finding {
 	for _, check := range []func(Need, Facts) []Finding{
 		kernel, privileges, devices, ipv6,
 		descriptors, runtimeFiles, hostFiles, processes, namespaces, podMounts, neighbours,
-		podsOfKubelet, podAddresses, memory, processors, priority,
+		podsOfKubelet, podAddresses, memory, processors, podPriority,
 	} {
 		out = append(out, check(need, have)...)
 	}
@@ -84,6 +84,18 @@ func podsOfKubelet(need Need, _ Facts) []Finding {
 	f := Finding{Check: "maxPods of the kubelet", Have: fmt.Sprintf("not seen; %d by default", kubeletPods), Need: number(need.Nodes)}
 	if need.Nodes > kubeletPods {
 		return f.worse(Note, "pods beyond it stay Pending", fmt.Sprintf("set maxPods: %d or more in the kubelet's configuration, or spread the pods over more workers", need.Nodes+kubeletPods/10))
+	}
+	return f.fine()
+}
+
+// podPriority: the agent has CAP_SYS_NICE, which is not enough in a control group without
+// real-time (Documentation/scheduler/sched-rt-group.rst).
+func podPriority(_ Need, have Facts) []Finding {
+	f := Finding{Check: "real-time priority of containers", Have: "allowed", Need: "better allowed"}
+	if have.RealTimeGroups {
+		f.Have = "control groups have none"
+		return f.worse(Warning, "the agent carries frames at an ordinary priority, and they are late when the CPUs are busy",
+			"use control groups of version 2; or give cpu.rt_runtime_us to each group from kubepods down to the agent's container")
 	}
 	return f.fine()
 }

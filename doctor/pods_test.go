@@ -55,6 +55,10 @@ func TestPodsThatDoNotFit(t *testing.T) {
 			t.Errorf("%s is told as %q, want %q in it", check, f.Sentence(), want)
 		}
 	}
+	have.RealTimeGroups = true
+	if f := find(t, doctor.ExamineWorker(doctor.NeedOfWorker(whole, 2), have), "real-time priority of containers"); f.Verdict != doctor.Warning {
+		t.Errorf("control groups without real-time: %s", f.Sentence())
+	}
 	have.PIDMax = 32768
 	if f := find(t, doctor.ExamineWorker(doctor.NeedOfWorker(whole, 1), have), "threads"); f.Verdict != doctor.Missing || len(f.Settings) == 0 {
 		t.Errorf("40,000 threads with a pid_max of 32768: %s", f.Sentence())
