@@ -74,9 +74,9 @@ type Facts struct {
 	// RealTimeGroups: control groups (version 1) have real-time of their own, and a new one
 	// has none (CONFIG_RT_GROUP_SCHED).
 	RealTimeGroups bool
-	IPv6            bool
-	Conntrack       int64 // entries; Unlimited if it is not there
-	UDev, Networkd  bool
+	IPv6           bool
+	Conntrack      int64 // entries; Unlimited if it is not there
+	UDev, Networkd bool
 
 	Software map[string]Software
 }

@@ -37,8 +37,8 @@ func patient(t testing.TB) context.Context {
 	return ctx
 }
 
-// until waits for a condition.
-func until(t *testing.T, what string, done func() (bool, string)) {
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, done func() (bool, string)) {
 	t.Helper()
 	deadline := time.Now().Add(cluster.Patience)
 	for {

@@ -68,7 +68,7 @@ func TestIridium(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("all pods are ready after %.1f s", time.Since(began).Seconds())
-	until(t, from+" reaches "+to, func() (bool, string) {
+	eventually(t, from+" reaches "+to, func() (bool, string) {
 		_, err := b.Orrery(ctx, "path", from, to)
 		return err == nil, fmt.Sprint(err)
 	})
@@ -81,7 +81,7 @@ func TestIridium(t *testing.T) {
 		if _, err := b.Kubectl(ctx, nil, "delete", "scenario", "iridium"); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "no pod is left", func() (bool, string) {
+		eventually(t, "no pod is left", func() (bool, string) {
 			out, err := b.Kubectl(ctx, nil, "get", "pods", "--output=name")
 			return err == nil && len(out) == 0, fmt.Sprint(string(out), err)
 		})
@@ -93,7 +93,7 @@ func TestIridium(t *testing.T) {
 func (b *Installed) refuses(ctx context.Context, t *testing.T, text string) {
 	t.Helper()
 	bad := strings.Replace(text, "hello: 1s", "hello: 10s", 1) // longer than dead
-	until(t, "the webhook refuses a scenario", func() (bool, string) {
+	eventually(t, "the webhook refuses a scenario", func() (bool, string) {
 		_, err := b.Kubectl(ctx, []byte(bad), "apply", "--dry-run=server", "--filename=-")
 		return err != nil && strings.Contains(err.Error(), "denied the request"), fmt.Sprint(err)
 	})
@@ -173,14 +173,14 @@ func (b *Installed) verbs(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 	var paused struct{ Paused bool }
-	until(t, "the sky stands", func() (bool, string) {
+	eventually(t, "the sky stands", func() (bool, string) {
 		get(&paused, "status", "-o", "json")
 		return paused.Paused, "it moves"
 	})
 	if _, err := b.Orrery(ctx, "resume"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the sky moves", func() (bool, string) {
+	eventually(t, "the sky moves", func() (bool, string) {
 		get(&paused, "status", "-o", "json")
 		return !paused.Paused, "it stands"
 	})
@@ -244,20 +244,23 @@ func (b *Installed) crash(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := b.pinging(ctx, t, node, address+"%"+port)
 	network := b.pinging(ctx, t, from, strings.TrimSpace(loopback))
 	time.Sleep(3 * time.Second) // so that there are answers before
 	if text, err := b.Machine(string(worker)).Command(ctx, "sh", "-c", killAgent).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
-	for what, gap := range map[string]func() (int, time.Duration){"over the link " + node + ":" + port: link, "from " + from + " to " + to: network} {
-		answers, longest := gap()
-		t.Logf("%s: %d answers, none for %.1f s", what, answers, longest.Seconds())
-		if answers == 0 {
-			t.Errorf("%s: no answer at all", what)
-		}
+	killed := time.Now()
+	loop := fmt.Sprintf("until ping -c 1 -W 1 %s%%%s; do sleep 0.05; done", address, port)
+	if out, err := b.Exec(ctx, "default", "iridium--"+node, "sh", "-c", loop); err != nil {
+		t.Errorf("no frame over the link %s:%s: %v\n%s", node, port, err, out)
 	}
-	until(t, to+" answers again", func() (bool, string) {
+	t.Logf("an answer over the link %s:%s after %.1f s, with what kubectl exec takes", node, port, time.Since(killed).Seconds())
+	answers, longest := network()
+	t.Logf("from %s to %s: %d answers, none for %.1f s", from, to, answers, longest.Seconds())
+	if answers == 0 {
+		t.Errorf("from %s to %s: no answer at all", from, to)
+	}
+	eventually(t, to+" answers again", func() (bool, string) {
 		_, err := b.Orrery(ctx, "ping", from, to, "-c", "1")
 		return err == nil, fmt.Sprint(err)
 	})
