@@ -3,6 +3,7 @@ package kubectl
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -63,7 +64,7 @@ func (s *Scenario) Workers(ctx context.Context) ([]Worker, error) {
 		w := &list[i]
 		pod, ok := s.hosts[w.Name]
 		if !ok {
-			w.Err = fmt.Errorf("no pod of the agent runs there")
+			w.Err = errors.New("no pod of the agent runs there")
 			continue
 		}
 		text, err := s.program.output(ctx, "", "get", fmt.Sprintf("--raw=/api/v1/namespaces/%s/pods/%s:%d/proxy/metrics", s.system, pod, metricsPort))

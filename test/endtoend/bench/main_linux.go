@@ -76,7 +76,7 @@ func run(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	file := filepath.Join(dir, "scenario.yaml")
-	if err := os.WriteFile(file, []byte(scenario(o)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(scenarioOf(o)), 0o600); err != nil {
 		return err
 	}
 	doctor := exec.CommandContext(ctx, filepath.Join(dir, "orrery"), "doctor", "--kubernetes", fmt.Sprintf("--workers=%d", o.workers), file)
@@ -109,9 +109,9 @@ func prefixes(worker int) []netip.Prefix {
 // stations are where the pings go to and from.
 var stations = []string{"equator", "north", "south", "east", "west"}
 
-// scenario has so many nodes with five ports each: satellites in a grid, which have four
+// scenarioOf has so many nodes with five ports each: satellites in a grid, which have four
 // neighbours and a port to the ground, and a few stations, which have five antennas.
-func scenario(o *options) string {
+func scenarioOf(o *options) string {
 	satellites := o.pods - len(stations)
 	planes := 1
 	for p := 2; p*p <= satellites; p++ {
