@@ -3,6 +3,7 @@ package emulation
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"orrery.dev/orrery/fabric"
@@ -211,6 +212,11 @@ func (r *Run) Status() Status {
 	}
 	if f, ok := r.fabric.(troubled); ok && f.Trouble() != "" {
 		r.problem("fabric", f.Trouble())
+	}
+	if f, ok := r.fabric.(fabric.UnderlayStatuser); ok {
+		for _, p := range f.Underlay().Peers {
+			r.problem("underlay "+p.Host, strings.Join(p.Warnings, "; "))
+		}
 	}
 	if next, ok := r.director.next(); ok {
 		e := r.topologyEvent(next)

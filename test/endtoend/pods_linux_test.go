@@ -119,8 +119,15 @@ func (b *Installed) verbs(t *testing.T, from, to string) {
 		Counters                    map[string]string
 	}
 	get(&status, "status", "iridium", "-o", "json")
-	if status.Name != "iridium" || status.Processes == 0 || status.ProcessesRunning != status.Processes || len(status.Problems) > 0 {
+	if status.Name != "iridium" || status.Processes == 0 || status.ProcessesRunning != status.Processes {
 		t.Errorf("the status is %+v", status)
+	}
+	for _, p := range status.Problems {
+		if strings.Contains(p, "after they were due") { // by a machine that has no time
+			t.Logf("the machine is slow: %s", p)
+			continue
+		}
+		t.Errorf("a problem: %s", p)
 	}
 	if n, _ := strconv.Atoi(status.Counters["receivedFrames"]); n == 0 {
 		t.Errorf("no frame has arrived: %v", status.Counters)
