@@ -18,6 +18,9 @@ BENCH    ?= ./scripts/benchtable ./orbit/... ./sky ./plan ./route ./curve ./fabr
 COUNT    ?= 6
 FUZZTIME ?= 30s
 HOURS    ?= 2
+PODS     ?= 50
+WORKERS  ?= 1
+CLUSTER  ?=
 SOAK     ?=
 
 ##@ Use
@@ -83,6 +86,11 @@ bench-lab: ## measure the link engine beside netem in that kernel
 	@scripts/lab.sh bench | tee bin/bench-lab.txt
 	@$(GO) run ./scripts/benchtable bin/bench-lab.txt
 
+bench-cluster: ## make PODS pods with five ports on WORKERS workers of a real cluster, and measure
+	@scripts/deps.sh cluster
+	$(GO) test -run '^$$' -bench Attachment -benchtime 20x ./kube/agent
+	$(GO) run ./test/endtoend/bench -pods $(PODS) -workers $(WORKERS) $(CLUSTER)
+
 soak: build ## run ten thousand ports for HOURS, 20 times faster than life, and print what grows
 	$(GO) run ./scripts/soak -for $(HOURS)h $(SOAK) examples/dt-10k.yaml
 
@@ -112,4 +120,4 @@ help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-.PHONY: build build-all images demo test test-pure test-kernel test-race test-browser test-lab test-cluster test-vm fuzz bench bench-lab soak check generate web deps clean help
+.PHONY: build build-all images demo test test-pure test-kernel test-race test-browser test-lab test-cluster test-vm fuzz bench bench-lab bench-cluster soak check generate web deps clean help

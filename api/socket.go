@@ -69,14 +69,8 @@ func protocols() *http.Protocols {
 
 // Dial is a client of the run whose control socket is at path.
 func Dial(path string) orreryv1alpha1connect.ControlServiceClient {
-	p := new(http.Protocols)
-	p.SetUnencryptedHTTP2(true)
-	hc := &http.Client{Transport: &http.Transport{
-		Protocols: p,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", path)
-		},
-	}}
-	return orreryv1alpha1connect.NewControlServiceClient(hc, "http://orrery")
+	return DialBy(func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	})
 }

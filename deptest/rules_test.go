@@ -86,6 +86,11 @@ var forbiddings = []forbidding{
 		because:   "the command line stays one small binary; only the operator links Kubernetes",
 	},
 	{
+		packages:  []string{"kube/gateway", "kube/kubectl", "cmd/kubectl-orrery/..."},
+		forbidden: []string{"k8s.io/...", "sigs.k8s.io/..."},
+		because:   "the plugin of kubectl runs kubectl, which knows all ways to a cluster, and stays small",
+	},
+	{
 		packages:  []string{"kube/cni", "cmd/orrery-cni"},
 		forbidden: []string{"k8s.io/...", "sigs.k8s.io/...", "net/http", "plan/...", "node/...", "fabric/...", "emulation"},
 		because:   "a runtime starts the plugin for each pod: it asks the agent and does nothing itself",
@@ -149,13 +154,13 @@ var reserves = []reserve{
 	},
 	{
 		imported: []string{"net/http", "connectrpc.com/connect"},
-		for_:     []string{"celestrak", "api/...", "metrics", "cmd/...", "web/...", "kube/operator", "provision", "provision/firstboot", "test/..."},
-		because:  "Orrery goes out to the world to fetch element sets, serves its control API and figures about itself, answers the API server about scenarios, gives nodes their images and configurations, and does nothing else over HTTP; tests ask an apiserver",
+		for_:     []string{"celestrak", "api/...", "metrics", "cmd/...", "web/...", "kube/operator", "kube/gateway", "provision", "provision/firstboot", "test/..."},
+		because:  "Orrery goes out to the world to fetch element sets, serves its control API and figures about itself, answers the API server about scenarios, gives nodes their images and configurations, puts its control APIs on several workers together, and does nothing else over HTTP; tests ask an apiserver",
 	},
 	{
 		imported: []string{"os/exec"},
-		for_:     []string{"node", "router", "userns", "cmd/...", "scripts/...", "images/debian", "nodeimage", "provision/lab", "provision/firstboot", "kube/pod", "test/..."},
-		because:  "processes belong to the node engine, which alone can end them all; the router asks daemons for their versions and neighbours; images are built by apt and dpkg; virtual machines are processes; a node's first boot calls orrery; a pod looks for its programs",
+		for_:     []string{"node", "router", "userns", "cmd/...", "scripts/...", "images/debian", "nodeimage", "provision/lab", "provision/firstboot", "kube/pod", "kube/kubectl", "test/..."},
+		because:  "processes belong to the node engine, which alone can end them all; the router asks daemons for their versions and neighbours; images are built by apt and dpkg; virtual machines are processes; a node's first boot calls orrery; a pod looks for its programs; kubectl is a program",
 	},
 	{
 		imported: []string{"github.com/google/go-containerregistry/..."},
@@ -208,6 +213,8 @@ var clockReaders = []string{
 	"provision/tftp",      // time-outs
 	"provision/firstboot", // time-outs
 	"provision/lab",       // deadlines of machines
+	"kube/gateway",        // pacing of statuses
+	"kube/kubectl",        // how old an answer is
 	"api/...", "cmd/...", "scripts/...", "celestrak", "test/...",
 }
 

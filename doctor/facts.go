@@ -71,9 +71,12 @@ type Facts struct {
 	// RealTimeRuntime is kernel.sched_rt_runtime_us: of each second, how many
 	// microseconds threads with real-time priority may run.
 	RealTimeRuntime int64
-	IPv6            bool
-	Conntrack       int64 // entries; Unlimited if it is not there
-	UDev, Networkd  bool
+	// RealTimeGroups: control groups (version 1) have real-time of their own, and a new one
+	// has none (CONFIG_RT_GROUP_SCHED).
+	RealTimeGroups bool
+	IPv6           bool
+	Conntrack      int64 // entries; Unlimited if it is not there
+	UDev, Networkd bool
 
 	Software map[string]Software
 }
@@ -129,6 +132,7 @@ func Gather(ctx context.Context, h Host, need Need, runDir string) Facts {
 		CPUs:            min(float64(h.CPUs()), files.cpuQuota()),
 		RealTime:        h.RealTime(),
 		RealTimeRuntime: files.limit("proc/sys/kernel/sched_rt_runtime_us"),
+		RealTimeGroups:  files.exists("sys/fs/cgroup/cpu/cpu.rt_runtime_us"),
 		IPv6:            files.exists("proc/sys/net/ipv6/conf/all/disable_ipv6"),
 		UDev:            files.exists("run/udev/control") || files.exists("run/udev/data/+module:tun"),
 		Networkd:        files.exists("run/systemd/netif/state"),

@@ -70,7 +70,7 @@ func (x *examiner) examine(ctx context.Context) fabric.Counters {
 	f := r.fabric.Fidelity()
 	ahead, _ := r.director.ahead() // its error is a problem of the run already
 	cpu, _ := fidelity.ReadCPU(x.proc)
-	x.lost.Overload = total.DropOverload
+	x.lost.Overload, x.lost.Underlay = total.DropOverload, total.DropUnderlay
 	if x.settled.Swap(false) {
 		x.judge.Settle(time.Now())
 	}

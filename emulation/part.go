@@ -112,14 +112,15 @@ func (r *Run) present(ctx context.Context, cursor *plan.Cursor) (plan.Window, er
 // NodeSpec is what a node of a plan is to be made as.
 func NodeSpec(p *plan.Plan, scheme address.Scheme, n int) node.Spec { return spec(p, scheme, n) }
 
-// Join takes up a node that the engine of nodes has by now: its ports carry frames, and its
-// kernel gets the oracle's routes, if it is a member. The run owns the devices' files until
-// it leaves. Joining twice does nothing twice.
-func (r *Run) Join(n int) error {
+// Join takes up nodes that the engine of nodes has by now: their ports carry frames, and
+// their kernels get the oracle's routes, if they are members. The run owns the devices' files
+// until they leave. Links between nodes that join together have carrier at once: devices
+// that had it before keep it. Joining twice does nothing twice.
+func (r *Run) Join(nodes ...int) error {
 	if r.part == nil {
 		return errWhole
 	}
-	return r.part.join(n)
+	return r.part.join(nodes)
 }
 
 // Leave gives a node up, whose files are closed; the engine of nodes lets go of it
@@ -157,13 +158,29 @@ func (p *part) at(n int) where {
 	return p.where[n]
 }
 
-func (p *part) join(n int) error {
+func (p *part) join(nodes []int) error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	r := p.run
-	if p.at(n) == here {
-		return nil
+	nodes = slices.DeleteFunc(slices.Clone(nodes), func(n int) bool { return p.at(n) == here })
+	// Devices get the carriers that were asked for before they came.
+	for _, n := range nodes {
+		p.set(n, here)
 	}
+	var errs []error
+	for _, n := range nodes {
+		if err := p.attach(n); err != nil {
+			p.set(n, absent)
+			errs = append(errs, err)
+			continue
+		}
+		p.run.oracle.welcome(n)
+	}
+	return errors.Join(errs...)
+}
+
+// attach gives a node's devices to the link engine.
+func (p *part) attach(n int) error {
+	r := p.run
 	attacher := r.fabric.(fabric.Attacher) // as StartPart has seen to
 	name := r.name(n)
 	for i, q := range r.plan.Nodes[n].Ports {
@@ -178,8 +195,6 @@ func (p *part) join(n int) error {
 			return fmt.Errorf("node %s: %w", name, err)
 		}
 	}
-	p.set(n, here)
-	r.oracle.welcome(n)
 	return nil
 }
 

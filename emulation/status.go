@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"orrery.dev/orrery/fabric"
@@ -214,6 +215,11 @@ func (r *Run) Status() Status {
 	s.Events, s.TopologyEvents, s.Last = r.events.totals()
 	if f, ok := r.fabric.(troubled); ok && f.Trouble() != "" {
 		r.problem("fabric", f.Trouble())
+	}
+	if f, ok := r.fabric.(fabric.UnderlayStatuser); ok {
+		for _, p := range f.Underlay().Peers {
+			r.problem("underlay "+p.Host, strings.Join(p.Warnings, "; "))
+		}
 	}
 	if next, ok := r.director.next(); ok {
 		e := r.topologyEvent(next)

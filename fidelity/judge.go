@@ -57,11 +57,14 @@ type Reading struct {
 type Lost struct {
 	Overload uint64 // no buffer was left in the fabric
 	Queue    uint64 // the queue of the sending device was full: the fabric did not read in time
+	Underlay uint64 // what joins hosts did not take the frame, or brought it too late to keep order
 }
 
-func (l Lost) sub(o Lost) Lost { return Lost{l.Overload - o.Overload, l.Queue - o.Queue} }
+func (l Lost) sub(o Lost) Lost {
+	return Lost{l.Overload - o.Overload, l.Queue - o.Queue, l.Underlay - o.Underlay}
+}
 
-func (l Lost) sum() uint64 { return l.Overload + l.Queue }
+func (l Lost) sum() uint64 { return l.Overload + l.Queue + l.Underlay }
 
 // Verdict at one moment.
 type Verdict struct {
@@ -196,6 +199,9 @@ func (j *Judge) judge(from, to *Reading) Verdict {
 		}
 		if lost.Queue > 0 {
 			find(Overloaded, "%s lost since the fabric did not read in time", frames(lost.Queue))
+		}
+		if lost.Underlay > 0 {
+			find(Overloaded, "%s lost between hosts", frames(lost.Underlay))
 		}
 	}
 	lateness := to.Frames.Sub(from.Frames)

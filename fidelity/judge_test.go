@@ -66,6 +66,7 @@ func TestVerdicts(t *testing.T) {
 		{"interrupted", func(r *Reading) { r.Interruptions++ }, Overloaded, "what carries frames ended and had to be started again"},
 		{"hung", func(r *Reading) { r.Silence = 4 * time.Second }, Overloaded, "what carries frames stood still for 4s"},
 		{"slow to show", func(r *Reading) { r.Silence = 2 * time.Second }, Faithful, ""},
+		{"between hosts", func(r *Reading) { r.Lost.Underlay++ }, Overloaded, "1 frame was lost between hosts"},
 		{"late and lost", func(r *Reading) { r.Events.Record(time.Second); r.Lost.Queue++ }, Overloaded, "1 frame was lost since the fabric did not read in time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -113,6 +113,38 @@ func (g *Guests) Spec(name string) (Spec, bool) {
 	return k.spec, true
 }
 
+// Device is roster.Device.
+func (g *Guests) Device(node, port string) (*os.File, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.roster.Device(node, port)
+}
+
+// Retain makes Device give other files for a node's devices than it gave before, so that
+// whoever has those can be ended, and another take over, while the devices keep their
+// carriers. On an error Device gives none of use, and the node has to be removed when the
+// other has ended.
+func (g *Guests) Retain(name string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n, err := g.node(name)
+	if err != nil {
+		return err
+	}
+	for i := range n.ports {
+		p := &n.ports[i]
+		if p.file == nil {
+			continue
+		}
+		fd, err := unix.FcntlInt(p.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("node %s: another file of %s: %w", name, p.name, err)
+		}
+		p.file = os.NewFile(uintptr(fd), p.file.Name())
+	}
+	return nil
+}
+
 // Remove lets go of a node: of its namespace and of the devices' files. The devices
 // stay, without carrier. Removing twice does nothing twice. Whoever reads the files must
 // have stopped before.

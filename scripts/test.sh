@@ -22,8 +22,8 @@ cd "$(dirname "$0")/.."
 module=$(go list -m)
 kernel_rooms="^$module/(tap|fabric|node|router|emulation|doctor|tune|userns|cmd|kube/agent|kube/pod|kube/supervise|test/cluster/machine)(/|\$)"
 vm_rooms="^$module/provision/lab\$"
-cluster_rooms="^$module/(test/cluster|kube/operator|kube/watch)\$"
-race_rooms="^$module/(clock|provision|plan|celestrak|tap|fabric|node|router|emulation|api|doctor|tune|userns|cmd|kube/agent|kube/cni|kube/supervise|test/cluster/machine)(/|\$)"
+cluster_rooms="^$module/(test/cluster|test/endtoend|kube/operator|kube/watch)\$"
+race_rooms="^$module/(clock|provision|plan|celestrak|tap|fabric|node|router|emulation|api|doctor|tune|userns|cmd|kube/agent|kube/cni|kube/gateway|kube/kubectl|kube/supervise|test/cluster/machine)(/|\$)"
 
 packages=$(go list ./...)
 failed=

@@ -2,6 +2,7 @@
 // they are, and carries frames between them.
 //
 //	orrery-agent --node-name W …            the agent
+//	orrery-agent keep --node-name W …       the same, started again at once if it crashes
 //	orrery-agent connect NAMESPACE/NAME     its control API of a scenario, on stdin and stdout
 package main
 
@@ -21,10 +22,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"orrery.dev/orrery/clock"
 	"orrery.dev/orrery/fabric"
@@ -47,14 +51,19 @@ type options struct {
 func main() {
 	fabric.Main() // the process that carries frames is this program, too
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
+	var err error
+	if args := os.Args[1:]; len(args) > 0 && args[0] == "keep" {
+		err = keep(ctx, args[1:])
+	} else {
+		err = run(ctx, args)
+	}
 	stop()
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		os.Exit(2)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "orrery-agent: "+err.Error())
-		os.Exit(1)
+		os.Exit(exitTold)
 	}
 }
 
@@ -64,7 +73,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.worker, "node-name", os.Getenv("NODE_NAME"), "name of this worker in the cluster")
 	flags.StringVar(&o.socket, "socket", cni.DefaultSocket, "where the CNI plugin finds the agent")
 	flags.StringVar(&o.state, "state-dir", "/run/orrery/agent", "the agent's own directory, which a restart of the host empties")
-	flags.StringVar(&o.metrics, "metrics-address", "", "address on which to serve /healthz; empty for none")
+	flags.StringVar(&o.metrics, "metrics-address", "", "address on which to serve /metrics and /healthz; empty for none")
 	flags.StringVar(&o.keyFile, "underlay-key", "", "file with the key that all agents share; without one no frames go to other workers")
 	flags.BoolVar(&o.showVersion, "version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
@@ -77,7 +86,7 @@ func run(ctx context.Context, args []string) error {
 	case flags.Arg(0) == "connect" && flags.NArg() == 2:
 		return connect(ctx, o.state, flags.Arg(1))
 	case flags.NArg() > 0:
-		return fmt.Errorf("the argument %q is not understood; there is only connect NAMESPACE/NAME", flags.Arg(0))
+		return fmt.Errorf("the argument %q is not understood; there are keep, before all flags, and connect NAMESPACE/NAME", flags.Arg(0))
 	case o.worker == "":
 		return errors.New("--node-name is missing; give the name of this worker")
 	}
@@ -118,7 +127,7 @@ func serve(ctx context.Context, o *options) error {
 			at := netip.AddrPortFrom(netip.IPv6Unspecified(), agent.UnderlayPort(s.UID))
 			conn, err := underlay.Listen(at)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("UDP port %d, which follows from the UID of scenario %s, cannot be had on this worker: %w; delete the scenario and apply it again, which gives it another", at.Port(), s, err)
 			}
 			c.Underlay = &underlay.Config{
 				Host: o.worker, Run: underlay.NewRun([]byte(s.UID), []byte(s.Revision)), Release: version, Key: key, Conn: conn, Now: tl.Monotonic,
@@ -152,7 +161,7 @@ func serve(ctx context.Context, o *options) error {
 	return group.Wait()
 }
 
-// health answers whether the agent can serve pods.
+// health answers whether the agent can serve pods, and what its figures are.
 func health(ctx context.Context, address string, a *agent.Agent) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
@@ -162,6 +171,10 @@ func health(ctx context.Context, address string, a *agent.Agent) error {
 		}
 		_, _ = io.WriteString(w, "ok\n")
 	})
+	figures := prometheus.NewRegistry()
+	figures.MustRegister(a.Metrics())
+	// The other registry has the requests to the API server.
+	mux.Handle("/metrics", promhttp.HandlerFor(prometheus.Gatherers{figures, metrics.Registry}, promhttp.HandlerOpts{MaxRequestsInFlight: 2}))
 	s := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
 	if err := s.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {

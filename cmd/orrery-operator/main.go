@@ -54,6 +54,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.OperatorNamespace, "operator-namespace", os.Getenv("ORRERY_OPERATOR_NAMESPACE"), "namespace that the operator is in")
 	flags.StringVar(&o.WebhookAddress, "webhook-address", ":9443", "address on which to check scenarios before they are stored; empty for not at all")
 	flags.StringVar(&o.WebhookService, "webhook-service", "orrery-operator", "service that leads to that address, in the operator's namespace")
+	flags.StringVar(&o.UnderlaySecret, "underlay-secret", "orrery-underlay", "Secret with the key that agents share, made in the operator's namespace if it is not there; empty to make none")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
 		return err

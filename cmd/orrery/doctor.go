@@ -25,12 +25,23 @@ func doctorCommand() *cobra.Command {
 		Short: "Say what this host lacks for a scenario, and what to do",
 		Long: `Compare what a scenario needs with what this host has, or without a scenario
 what every scenario needs. Nothing is changed. The exit code is 3 if something
-is missing.`,
-		Example: "  orrery doctor\n  orrery doctor examples/iridium.yaml",
+is missing.
+
+With --kubernetes this host is one of the workers of a cluster on which the
+scenario's nodes are pods.`,
+		Example: "  orrery doctor\n  orrery doctor examples/iridium.yaml\n  orrery doctor --kubernetes --workers 3 examples/starlink-shell1.yaml",
 		Args:    cobra.MaximumNArgs(1),
 	}
 	output := outputFlag(c, "table", "json", "csv")
+	kubernetes := c.Flags().Bool("kubernetes", false, "judge this host as a worker that has the nodes as pods")
+	workers := c.Flags().Int("workers", 1, "with --kubernetes: over how many workers the pods are spread")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case *workers < 1:
+			return usageError(fmt.Errorf("%d workers: want 1 at least", *workers))
+		case *kubernetes && len(args) == 0:
+			return usageError(errors.New("--kubernetes needs a scenario file: what a worker needs follows from the number of pods"))
+		}
 		// What an ordinary user's run will find is found where it will run.
 		if !mayMakeNodes() && userns.Available(cmd.Context()) == nil {
 			return again(cmd.Context(), os.Args[1:]...)
@@ -45,7 +56,11 @@ is missing.`,
 				return usageError(err)
 			}
 		}
-		findings := doctor.Examine(need, doctor.Gather(cmd.Context(), doctor.System{}, need, rundir.Root()))
+		examine := doctor.Examine
+		if *kubernetes {
+			need, examine = doctor.NeedOfWorker(need, *workers), doctor.ExamineWorker
+		}
+		findings := examine(need, doctor.Gather(cmd.Context(), doctor.System{}, need, rundir.Root()))
 		if err := printFindings(os.Stdout, findings, *output); err != nil {
 			return err
 		}

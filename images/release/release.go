@@ -27,7 +27,9 @@ func Orrery(version, binary string) images.Image {
 		Env:        []string{searchPath},
 		Labels:     labels("orrery", version),
 		Layers: [][]images.File{append(program(binary),
-			beside(binary, "orrery-operator"), beside(binary, "orrery-agent"), beside(binary, "orrery-cni"))},
+			beside(binary, "orrery-operator"), beside(binary, "orrery-agent"), beside(binary, "orrery-cni"),
+			// Runtimes name namespaces of pods by either path.
+			images.File{Path: "/var/run", Mode: fs.ModeSymlink, Link: "/run"})},
 	}
 }
 
@@ -100,6 +102,9 @@ func Router(ctx context.Context, version, binary, cache string) (images.Image, e
 	if err != nil {
 		return images.Image{}, err
 	}
+	if manager, err := tree.Match("/usr/lib/frr/mgmtd"); err == nil { // from FRR 9 on
+		wanted = append(wanted, manager...)
+	}
 	closure, err := tree.Closure(wanted...)
 	if err != nil {
 		return images.Image{}, err
@@ -140,6 +145,9 @@ func base(packages []byte) []images.File {
 		{Path: "/var/run", Mode: fs.ModeSymlink, Link: "/run"},
 		{Path: "/var/tmp", Mode: fs.ModeDir | fs.ModeSticky | 0o777},
 		{Path: "/root", Mode: fs.ModeDir | 0o700},
+		// Nodes' directories come here, where FRR has the place compiled in.
+		{Path: "/var/lib/frr", Mode: fs.ModeDir | 0o755},
+		{Path: "/var/tmp/frr", Mode: fs.ModeDir | 0o755},
 	}
 	for _, dir := range []string{"bin", "sbin", "lib", "lib64"} {
 		files = append(files, images.File{Path: "/" + dir, Mode: fs.ModeSymlink, Link: "usr/" + dir})

@@ -52,6 +52,10 @@ type Agent struct {
 	scenarios map[ID]*entry
 	sandboxes map[cni.Attachment]*sandbox
 	starting  error // why not all sandboxes are back
+	attached  struct {
+		number uint64
+		took   time.Duration
+	}
 }
 
 // entry holds a scenario's run. Its lock is held while the run, or a sandbox of it, changes.
@@ -161,6 +165,7 @@ func (a *Agent) isStarting() error {
 
 // recover attaches the sandboxes that were written down and are not back yet.
 func (a *Agent) recover(ctx context.Context) {
+	began := time.Now()
 	a.mu.Lock()
 	var list []*sandbox
 	for _, s := range a.sandboxes {
@@ -169,7 +174,7 @@ func (a *Agent) recover(ctx context.Context) {
 	a.mu.Unlock()
 	var errs []error
 	for _, s := range list {
-		if _, err := a.attach(ctx, s); err != nil {
+		if _, err := a.attach(ctx, s, a.recall, a.hear); err != nil {
 			a.log.Error("a sandbox is not back", "pod", s.Pod.Name, "error", err)
 			if !errors.Is(err, ErrNoScenario) {
 				errs = append(errs, err)
@@ -180,7 +185,7 @@ func (a *Agent) recover(ctx context.Context) {
 	a.starting = errors.Join(errs...)
 	a.mu.Unlock()
 	if len(list) > 0 && len(errs) == 0 {
-		a.log.Info("took sandboxes over", "number", len(list))
+		a.log.Info("took sandboxes over", "number", len(list), "took", time.Since(began))
 	}
 }
 
@@ -232,40 +237,25 @@ func (a *Agent) refresh(ctx context.Context, id ID) {
 	if err != nil {
 		a.log.Error("a change of a scenario", "scenario", id.String(), "error", err)
 	}
+	if e.run == nil { // its sandboxes are taken over again, as after a start
+		a.mu.Lock()
+		a.starting = errors.Join(a.starting, err)
+		a.mu.Unlock()
+	}
 }
 
-// renew replaces a run by one of another plan. Sandboxes stay as they are, if they are nodes
-// of it. e.mu is held.
-func (a *Agent) renew(ctx context.Context, e *entry, s Scenario) error {
-	old := e.run
-	e.run = nil
-	err := old.close()
-	next, openErr := a.open(ctx, s)
-	if openErr != nil {
-		return errors.Join(err, openErr)
-	}
-	e.run = next
-	for _, box := range old.sandboxes {
-		if _, joinErr := next.join(ctx, box); joinErr != nil {
-			err = errors.Join(err, joinErr)
-		}
-	}
-	return err
-}
-
-// attach makes or takes over a sandbox's ports.
-func (a *Agent) attach(ctx context.Context, s *sandbox) (cni.Result, error) {
+// attach makes or takes over a sandbox's ports. The scenario is learned if it is not running
+// yet.
+func (a *Agent) attach(ctx context.Context, s *sandbox, learners ...learner) (cni.Result, error) {
 	e := a.entry(s.Scenario)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.run == nil {
-		seen, err := a.config.Cluster.Scenario(ctx, s.Scenario)
+		r, err := a.begin(ctx, s, learners)
 		if err != nil {
-			return cni.Result{}, fmt.Errorf("scenario %s: %w", s.Scenario, err)
-		}
-		if e.run, err = a.open(ctx, seen); err != nil {
 			return cni.Result{}, err
 		}
+		e.run = r
 	}
 	s.UID = e.run.seen.UID
 	if err := a.journal.put(s); err != nil {
@@ -349,6 +339,18 @@ func (a *Agent) known(at cni.Attachment) *sandbox {
 
 // Add implements cni.Handler.
 func (a *Agent) Add(ctx context.Context, q *cni.Request) (cni.Result, error) {
+	began := time.Now()
+	result, err := a.add(ctx, q)
+	if err == nil && len(result.Interfaces) > 0 {
+		a.mu.Lock()
+		a.attached.number++
+		a.attached.took += time.Since(began)
+		a.mu.Unlock()
+	}
+	return result, err
+}
+
+func (a *Agent) add(ctx context.Context, q *cni.Request) (cni.Result, error) {
 	m, err := a.config.Cluster.Member(ctx, q.Pod.Namespace, q.Pod.Name)
 	if errors.Is(err, ErrNoMember) {
 		return cni.Result{}, nil
@@ -369,7 +371,7 @@ func (a *Agent) Add(ctx context.Context, q *cni.Request) (cni.Result, error) {
 			return cni.Result{}, err
 		}
 	}
-	result, err := a.attach(ctx, s)
+	result, err := a.attach(ctx, s, a.hear)
 	if errors.Is(err, ErrNoScenario) {
 		return cni.Result{}, again(err)
 	}

@@ -33,7 +33,16 @@ const own = "/proc/self/ns/net"
 
 func newBench(t *testing.T, dir, file string) *bench {
 	t.Helper()
+	b := startBench(t, dir, file, nil)
+	wait(t, "the agent is ready", func() bool { return b.Status(t.Context()) == nil })
+	return b
+}
+
+// startBench starts an agent of a cluster whose API server may be away, and why.
+func startBench(t *testing.T, dir, file string, away error) *bench {
+	t.Helper()
 	b := &bench{cluster: agenttest.New(), nodes: nodetest.New(t.TempDir()), source: new(clock.Manual), fabrics: make(chan *memfabric.Fabric, 10)}
+	b.cluster.SetAway(away)
 	b.cluster.Put(agent.Scenario{ID: demo, UID: "u1", Revision: "r1", Time: agent.Time{At: time.Now(), Speed: 1}}, file)
 	a, err := agent.New(agent.Config{
 		Worker: "w1", StateDir: dir, Cluster: b.cluster, Clock: b.source,
@@ -62,7 +71,6 @@ func newBench(t *testing.T, dir, file string) *bench {
 			t.Error(err)
 		}
 	})
-	wait(t, "the agent is ready", func() bool { return a.Status(ctx) == nil })
 	return b
 }
 
@@ -218,6 +226,49 @@ func mode(t *testing.T, path string) os.FileMode {
 		t.Fatal(err)
 	}
 	return st.Mode().Perm()
+}
+
+// An agent that is started while the API server is away takes over what it had, and what has
+// changed when it hears of it.
+func TestStartWithoutTheCluster(t *testing.T) {
+	dir := t.TempDir()
+	t.Run("before", func(t *testing.T) {
+		b := newBench(t, dir, twoStations)
+		b.cluster.SetMember("lab", "pod-east", agent.Member{Scenario: demo, Node: "east"})
+		if _, err := b.Add(context.Background(), request(cni.Add, "pod-east")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("away", func(t *testing.T) {
+		b := startBench(t, dir, twoStations, errors.New("the API server is away"))
+		f := <-b.fabrics // of the scenario, which nobody could be asked for
+		wait(t, "the node is back", func() bool { return b.Check(t.Context(), request(cni.Check, "pod-east")) == nil })
+		if n := b.cluster.Requests(); n > 1 {
+			t.Errorf("%d requests were made in vain; want 1 at most, when the cluster tells of a change", n)
+		}
+		wait(t, "the status says that the API server is away", func() bool { return code(b.Status(t.Context())) == cni.CodeNotAvailable })
+		b.cluster.SetAway(nil)
+		b.cluster.Put(agent.Scenario{ID: demo, UID: "u1", Revision: "r2", Time: agent.Time{At: time.Now(), Speed: 1}}, strings.Replace(twoStations, "lat: -10deg", "lat: -11deg", 1))
+		if next := <-b.fabrics; next == f {
+			t.Error("the changed scenario has the same link engine")
+		}
+		wait(t, "the node is back", func() bool { return b.Check(t.Context(), request(cni.Check, "pod-east")) == nil })
+	})
+	for _, name := range []string{"scenario.json", "packed-r1"} { // newBench has the first revision
+		path := filepath.Join(dir, "scenarios", "u1", name)
+		if _, err := os.Stat(path); err != nil {
+			t.Fatal(err)
+		}
+		t.Run("spoilt "+name, func(t *testing.T) {
+			if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b := newBench(t, dir, twoStations)
+			if err := b.Check(t.Context(), request(cni.Check, "pod-east")); err != nil {
+				t.Errorf("the node is not back: %v", err)
+			}
+		})
+	}
 }
 
 func TestOneAgentPerWorker(t *testing.T) {

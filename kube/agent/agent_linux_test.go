@@ -17,9 +17,12 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/containernetworking/cni/pkg/skel"
 	"golang.org/x/sys/unix"
 
+	"orrery.dev/orrery/api"
+	pb "orrery.dev/orrery/api/orrery/v1alpha1"
 	"orrery.dev/orrery/clock"
 	"orrery.dev/orrery/fabric"
 	"orrery.dev/orrery/fabric/underlay"
@@ -528,6 +531,11 @@ func TestLinksBetweenWorkers(t *testing.T) {
 	one.eventually("frames go to the other worker", func() bool { return east.reaches(west, westAt) })
 	one.eventually("and back", func() bool { return west.reaches(east, eastAt) })
 	two.kill()
+	control := api.Dial(agent.ControlSocket(filepath.Join(one.stage.Dir, "state"), demo))
+	one.eventually("the status says that a worker is silent", func() bool {
+		s, err := control.GetStatus(t.Context(), connect.NewRequest(&pb.GetStatusRequest{}))
+		return err == nil && slices.ContainsFunc(s.Msg.GetStatus().GetProblems(), func(p string) bool { return strings.Contains(p, "frames to it are dropped") })
+	})
 	two.start()
 	one.eventually("frames go to a worker whose agent was killed", func() bool { return east.reaches(west, westAt) })
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"orrery.dev/orrery/clock"
-	"orrery.dev/orrery/scenario"
 )
 
 // ID of a scenario in a cluster.
@@ -66,8 +65,8 @@ type Cluster interface {
 	Member(ctx context.Context, namespace, pod string) (Member, error)
 	// Scenario says how one is now. The error wraps ErrNoScenario if it is not there.
 	Scenario(ctx context.Context, id ID) (Scenario, error)
-	// Files writes a scenario's files to a directory, and reads it there.
-	Files(ctx context.Context, s Scenario, dir string) (*scenario.Scenario, error)
+	// Packed is a scenario with its files, as package bundle packs them.
+	Packed(ctx context.Context, s Scenario) ([]byte, error)
 	// Ready says why nothing is known of the cluster yet, or any more.
 	Ready() error
 	// Changes tells of scenarios that may have changed since they were asked for.

@@ -14,13 +14,14 @@
 //
 //	StateDir/lock                 held by the live agent (flock)
 //	StateDir/sandboxes/ID.json    one for each attachment, written before it is made
-//	StateDir/scenarios/UID/       the scenario's files
+//	StateDir/scenarios/UID/       the scenario, as it was last heard of, and its files
 //	StateDir/scenarios/UID/plan-* snapshots of the plan (plan.Cursor.Snapshot)
 //
 // An agent that is killed leaves pods, their daemons and their ports, without carrier. The
 // next one finds its sandboxes in the state directory, those whose namespace is still
 // the one that was written down, takes their devices over, and goes on from the latest
-// snapshot of the plan that is not ahead of time.
+// snapshot of the plan that is not ahead of time. It asks nobody for that, so it does not
+// matter whether the API server answers; what has changed meanwhile it hears afterwards.
 //
 // # Caveats
 //

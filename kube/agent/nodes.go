@@ -12,6 +12,7 @@ import (
 // Guests is the engine of nodes in namespaces of others: node.Guests, or a double.
 type Guests interface {
 	Add(ctx context.Context, namespace string, spec node.Spec) error
+	Retain(name string) error
 	Remove(name string)
 	Check(name string) error
 	DeletePorts(namespace string) error

@@ -18,6 +18,7 @@ import (
 	"orrery.dev/orrery/clock"
 	"orrery.dev/orrery/emulation"
 	"orrery.dev/orrery/fabric"
+	"orrery.dev/orrery/kube/bundle"
 	"orrery.dev/orrery/plan"
 )
 
@@ -46,23 +47,31 @@ const (
 	snapshotInterval = time.Minute
 )
 
-// open begins the worker's part of a scenario as the cluster tells it now.
-func (a *Agent) open(ctx context.Context, s Scenario) (r *run, err error) {
-	guests := a.config.Guests()
-	r = &run{
-		agent: a, seen: s, dir: filepath.Join(a.config.StateDir, "scenarios", s.UID), guests: guests,
+// dir of a scenario's files.
+func (a *Agent) dir(uid string) string { return filepath.Join(a.config.StateDir, "scenarios", uid) }
+
+// open begins the worker's part of a scenario as the cluster tells it now, or as it was
+// last heard of.
+func (a *Agent) open(ctx context.Context, s Scenario, packed []byte) (*run, error) {
+	r, err := a.compile(s, packed)
+	if err != nil {
+		return nil, err
+	}
+	r.guests = a.config.Guests()
+	return r, r.begin(ctx)
+}
+
+// compile makes a run of which there is a plan, and nothing else yet.
+func (a *Agent) compile(s Scenario, packed []byte) (*run, error) {
+	r := &run{
+		agent: a, seen: s, dir: a.dir(s.UID),
 		log: a.log.With("scenario", s.String()), sandboxes: make(map[string]*sandbox),
 	}
-	defer func() {
-		if err != nil {
-			guests.Close()
-		}
-	}()
 	files := filepath.Join(r.dir, "files")
 	if err := errors.Join(os.RemoveAll(files), os.MkdirAll(files, 0o700)); err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", s, err)
 	}
-	parsed, err := a.config.Cluster.Files(ctx, s, files)
+	parsed, err := bundle.Unpack(packed, files)
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", s, err)
 	}
@@ -72,6 +81,20 @@ func (a *Agent) open(ctx context.Context, s Scenario) (r *run, err error) {
 	if r.scheme, err = assignment.Scheme(r.plan); err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", s, err)
 	}
+	if err := r.memory().keep(&s, packed); err != nil { // one of which there is a plan
+		return nil, fmt.Errorf("scenario %s: %w", s, err)
+	}
+	return r, nil
+}
+
+// begin sets a run going that has its guests. On an error they are closed.
+func (r *run) begin(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			r.guests.Close()
+		}
+	}()
+	a, s := r.agent, r.seen
 	r.timeline = clock.New(a.config.Clock, 0, 1)
 	r.timeline.Follow(s.Time.state(r.timeline.Monotonic(), time.Now()))
 	r.part, err = emulation.New(emulation.Config{
@@ -81,7 +104,7 @@ func (a *Agent) open(ctx context.Context, s Scenario) (r *run, err error) {
 		},
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	past := &history{dir: r.dir, revision: s.Revision, interval: snapshotInterval}
 	length := time.Duration(float64(window) * max(1, s.Time.Speed))
@@ -95,13 +118,13 @@ func (a *Agent) open(ctx context.Context, s Scenario) (r *run, err error) {
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("scenario %s: %w", s, err)
+		return fmt.Errorf("scenario %s: %w", s, err)
 	}
 	if err := r.settle(); err != nil {
 		r.log.Error("other workers", "error", err)
 	}
 	r.serve()
-	return r, nil
+	return nil
 }
 
 // serve answers the control API of the scenario.
@@ -120,11 +143,16 @@ func (r *run) serve() {
 
 // close lets go of everything; ports stay.
 func (r *run) close() error {
-	r.endServe()
-	r.serving.Wait()
-	err := r.part.Stop(context.Background())
+	err := r.stop()
 	r.guests.Close()
 	return err
+}
+
+// stop ends all but the guests.
+func (r *run) stop() error {
+	r.endServe()
+	r.serving.Wait()
+	return r.part.Stop(context.Background())
 }
 
 // follow takes over what the cluster says now of the same revision.
@@ -133,8 +161,10 @@ func (r *run) follow(s Scenario) error {
 		r.timeline.Follow(s.Time.state(r.timeline.Monotonic(), time.Now()))
 	}
 	r.seen = s
-	return r.settle()
+	return errors.Join(r.memory().keep(&s, nil), r.settle())
 }
+
+func (r *run) memory() memory { return memory{r.dir} }
 
 // settle tells the fabric which worker has which node.
 func (r *run) settle() error {

@@ -240,3 +240,34 @@ func testTime(t *testing.T, b *bench) {
 		t.Errorf("paused at %v, ended with %+v, started %v and %v", at, s.Status.Timeline, paused.Status.Started, s.Status.Started)
 	}
 }
+
+// The agents' key is made once, by an operator that may not read it.
+func testUnderlay(t *testing.T, b *bench) {
+	const namespace, name = "orrery-system", "orrery-underlay"
+	o := Options{Namespace: b.namespace(t, "underlay"), OperatorNamespace: namespace, UnderlaySecret: name}
+	var first corev1.Secret
+	for i := range 2 {
+		_, stop := b.operate(t, o)
+		var s corev1.Secret
+		until(t, "there is a key", func() (bool, string) {
+			err := b.client.Get(patient(t), client.ObjectKey{Namespace: namespace, Name: name}, &s)
+			return err == nil, fmt.Sprint(err)
+		})
+		if len(s.Data[UnderlayKey]) != underlayKeyBytes {
+			t.Errorf("the key has %d bytes", len(s.Data[UnderlayKey]))
+		}
+		// The second operator has found it when it does the rest of its work.
+		b.apply(t, o.Namespace, grid(fmt.Sprint("sky", i), 1, "oslo"))
+		b.untilCondition(t, o.Namespace, fmt.Sprint("sky", i), v1alpha1.Accepted, metav1.ConditionTrue, "")
+		stop()
+		if i == 0 {
+			first = s
+		} else if s.UID != first.UID || string(s.Data[UnderlayKey]) != string(first.Data[UnderlayKey]) {
+			t.Error("the second operator has changed the key")
+		}
+	}
+	out, err := b.Kubectl(patient(t), nil, "auth", "can-i", "get", "secrets", "--namespace="+namespace, "--as=system:serviceaccount:orrery-system:orrery-operator")
+	if err == nil || strings.TrimSpace(string(out)) != "no" {
+		t.Errorf("whether the operator may read secrets: %s, %v", out, err)
+	}
+}

@@ -65,8 +65,11 @@ type Options struct {
 	// LeaderElection lets several operators run of which one works. It costs a
 	// request every two seconds.
 	LeaderElection bool
-	// OperatorNamespace is where the lease of an election is.
+	// OperatorNamespace is where the lease of an election is, and UnderlaySecret.
 	OperatorNamespace string
+	// UnderlaySecret is the Secret with the key that agents share, which is made if
+	// it is not there; empty: that is somebody else's affair.
+	UnderlaySecret string
 	// WebhookAddress is where the API server's questions about scenarios are
 	// answered; empty for nowhere. WebhookListen replaces it, for tests.
 	WebhookAddress string
@@ -138,7 +141,23 @@ func New(config *rest.Config, o Options) (manager.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the operator cannot be made: %w", err)
 	}
-	return m, errors.Join(addWebhook(m, scheme, config, o), addChecks(m, o))
+	return m, errors.Join(addWebhook(m, scheme, config, o), addUnderlay(m, scheme, config, o), addChecks(m, o))
+}
+
+// addUnderlay makes the manager see to the agents' key.
+func addUnderlay(m manager.Manager, scheme *runtime.Scheme, config *rest.Config, o Options) error {
+	if o.UnderlaySecret == "" || o.OperatorNamespace == "" {
+		return nil
+	}
+	direct, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return err
+	}
+	logger := m.GetLogger()
+	return m.Add(&underlay{
+		client: direct, namespace: o.OperatorNamespace, name: o.UnderlaySecret,
+		log: func(text string, err error) { logger.Error(err, text) },
+	})
 }
 
 // webhookConfiguration is the object by which the API server finds the webhook.

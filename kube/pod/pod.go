@@ -133,12 +133,17 @@ func processes(p *plan.Plan, n int, dir string) ([]supervise.Process, error) {
 				return nil, err
 			}
 		}
+		var places []string
 		for _, d := range out.Processes {
+			places = append(places, d.BindOver...)
 			q := supervise.Process{
 				Name: d.Name, Argv: d.Argv, Env: d.Env, Dir: d.Dir, Nice: d.Nice, After: d.After,
 				Socket: router.Socket(dir, out.Daemon, d.Name), Restart: policies[d.Restart],
 			}
 			list = append(list, q)
+		}
+		if err := bindOver(dir, places); err != nil {
+			return nil, err
 		}
 	}
 	scheme, err := assignment.Scheme(p)

@@ -11,12 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,7 +29,6 @@ import (
 	"orrery.dev/orrery/kube/agent"
 	"orrery.dev/orrery/kube/bundle"
 	"orrery.dev/orrery/kube/v1alpha1"
-	"orrery.dev/orrery/scenario"
 )
 
 // Cluster implements agent.Cluster.
@@ -59,8 +58,9 @@ func New(config *rest.Config) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{pending: make(chan agent.ID, 1024), changes: make(chan agent.ID)}
+	resources := known()
 	c.cache, err = cache.New(config, cache.Options{
-		Scheme: scheme, DefaultTransform: cache.TransformStripManagedFields(),
+		Scheme: scheme, Mapper: resources, DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Pod{}:  {Label: mine, Transform: trimPod},
 			&corev1.Node{}: {Transform: trimNode},
@@ -69,10 +69,21 @@ func New(config *rest.Config) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
-	if c.api, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+	if c.api, err = client.New(config, client.Options{Scheme: scheme, Mapper: resources}); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
 	return c, nil
+}
+
+// known are the resources that are watched. An agent that had to ask for them could not
+// start while the API server is away.
+func known() meta.RESTMapper {
+	m := meta.NewDefaultRESTMapper(nil)
+	m.Add(v1alpha1.GroupVersion.WithKind("Scenario"), meta.RESTScopeNamespace)
+	m.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
+	m.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
+	m.Add(corev1.SchemeGroupVersion.WithKind("Node"), meta.RESTScopeRoot)
+	return m
 }
 
 // trimPod keeps which node a pod is and where it runs.
@@ -315,14 +326,11 @@ func address(n *corev1.Node) netip.Addr {
 	return netip.Addr{}
 }
 
-// Files implements agent.Cluster: it unpacks the ConfigMap that the operator has made.
-func (c *Cluster) Files(ctx context.Context, s agent.Scenario, dir string) (*scenario.Scenario, error) {
+// Packed implements agent.Cluster: it is in a ConfigMap that the operator has made.
+func (c *Cluster) Packed(ctx context.Context, s agent.Scenario) ([]byte, error) {
 	var m corev1.ConfigMap
 	if err := c.api.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: s.Revision}, &m); err != nil {
 		return nil, fmt.Errorf("the packed scenario: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	return bundle.Unpack(m.BinaryData[bundle.Key], dir)
+	return m.BinaryData[bundle.Key], nil
 }

@@ -5,12 +5,10 @@ package agenttest
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"orrery.dev/orrery/kube/agent"
-	"orrery.dev/orrery/scenario"
+	"orrery.dev/orrery/kube/bundle"
 )
 
 // Cluster implements agent.Cluster.
@@ -101,17 +99,13 @@ func (c *Cluster) Scenario(_ context.Context, id agent.ID) (agent.Scenario, erro
 	return s.Scenario, err
 }
 
-// Files implements agent.Cluster.
-func (c *Cluster) Files(_ context.Context, s agent.Scenario, dir string) (*scenario.Scenario, error) {
+// Packed implements agent.Cluster.
+func (c *Cluster) Packed(_ context.Context, s agent.Scenario) ([]byte, error) {
 	e, err := c.find(s.ID)
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "scenario.yaml")
-	if err := os.WriteFile(path, []byte(e.file), 0o600); err != nil {
-		return nil, err
-	}
-	return scenario.Load(path)
+	return bundle.Pack([]byte(e.file), nil)
 }
 
 // Ready implements agent.Cluster.

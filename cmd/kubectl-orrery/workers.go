@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"orrery.dev/orrery/kube/kubectl"
+)
+
+// workers prints how workers carry a scenario, and how they hear each other.
+func (o *options) workers(ctx context.Context, out io.Writer, args []string) (err error) {
+	name := ""
+	switch len(args) {
+	case 0:
+		if name, err = o.only(ctx); err != nil {
+			return err
+		}
+	case 1:
+		if _, err := o.scenarios(ctx); err != nil { // which fills the namespace in
+			return err
+		}
+		name = args[0]
+	default:
+		return fmt.Errorf("usage: kubectl orrery workers [SCENARIO]; %w", errUsage)
+	}
+	list, err := kubectl.Open(ctx, o.program, o.namespace, name, o.system).Workers(ctx)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return fmt.Errorf("scenario %s has no pod on a worker", name)
+	}
+	return printWorkers(out, list)
+}
+
+func printWorkers(out io.Writer, list []kubectl.Worker) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "WORKER\tNODES\tVERDICT\tFRAMES LATE, P99\tREAL TIME\tPEER\tCLOCK AHEAD\tLATENCY P50\tP99\tLOST\tLATE")
+	for _, w := range list {
+		if w.Err != nil {
+			fmt.Fprintf(t, "%s\t%v\n", w.Name, w.Err)
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s", w.Name, w.Nodes, w.Verdict, milliseconds(w.Lateness), map[bool]string{true: "yes", false: "no"}[w.RealTime])
+		for i, p := range w.Peers {
+			if i > 0 {
+				fmt.Fprint(t, "\t\t\t\t") // the columns of the worker
+			}
+			clock := "not known"
+			if p.Up {
+				clock = fmt.Sprintf("%s ± %s", milliseconds(p.Offset), milliseconds(p.Uncertainty))
+			}
+			fmt.Fprintf(t, "\t%s\t%s\t%s\t%s\t%d\t%d\n", p.Name, clock, milliseconds(p.LatencyP50), milliseconds(p.LatencyP99), p.Lost, p.Late)
+		}
+		if len(w.Peers) == 0 {
+			fmt.Fprintln(t)
+		}
+	}
+	return t.Flush()
+}
+
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.3f ms", float64(d)/float64(time.Millisecond))
+}

@@ -1,0 +1,149 @@
+package kubectl
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"orrery.dev/orrery/kube/gateway"
+)
+
+// script stands in for kubectl: it writes down how it was called, and prints what is
+// said for the kind of thing that is asked for.
+func script(t *testing.T, body string) (Program, func() string) {
+	t.Helper()
+	dir := t.TempDir()
+	log, path := filepath.Join(dir, "log"), filepath.Join(dir, "kubectl")
+	text := "#!/bin/sh\nprintf '%s\\n' \"$*\" >>'" + log + "'\n" + body
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return Program{Path: path, Flags: []string{"--context=c"}}, func() string {
+		b, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+}
+
+func TestPods(t *testing.T) {
+	p, calls := script(t, `case "$*" in
+*orrery-agent*) printf 'w1\tagent-x\tRunning\nw2\tagent-y\tPending\n' ;;
+*) printf 'oslo\tw1\tTrue\t\nrome\tw2\tFalse\tImagePullBackOff\nbonn\t\t\t\n' ;;
+esac
+`)
+	s := Open(t.Context(), p, "space", "sky", "system")
+	pods, err := s.Pods(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]gateway.Pod{"oslo": {Worker: "w1", Ready: true}, "rome": {Worker: "w2", Reason: "ImagePullBackOff"}, "bonn": {}}
+	for node, w := range want {
+		if pods[node] != w {
+			t.Errorf("%s is %+v, want %+v", node, pods[node], w)
+		}
+	}
+	if _, err := s.Agent(t.Context(), "w1"); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Agent(t.Context(), "w2"); err == nil || !strings.Contains(err.Error(), "no pod of the agent runs there") {
+		t.Errorf("an agent that does not run: %v", err)
+	}
+	got := calls()
+	if n := strings.Count(got, "\n"); n != 2 {
+		t.Errorf("kubectl was called %d times, want 2:\n%s", n, got)
+	}
+	for _, want := range []string{"--context=c --namespace=space get pods --selector=orrery.dev/scenario=sky", "--namespace=system get pods"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+}
+
+func TestTime(t *testing.T) {
+	p, calls := script(t, "")
+	s := Open(t.Context(), p, "space", "sky", "system")
+	if err := s.SetPaused(t.Context(), true); err != nil {
+		t.Error(err)
+	}
+	if err := s.SetSpeed(t.Context(), 0.5); err != nil {
+		t.Error(err)
+	}
+	if err := s.SetSpeed(t.Context(), -1); err == nil {
+		t.Error("a negative speed is taken")
+	}
+	for _, want := range []string{"annotate --overwrite scenarios.orrery.dev sky orrery.dev/paused=true", `patch scenarios.orrery.dev sky --type=merge --patch={"spec":{"speed":0.5}}`} {
+		if got := calls(); !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+}
+
+// What kubectl complains of is what the user is told.
+func TestComplaint(t *testing.T) {
+	p, _ := script(t, "echo 'error: no such context' >&2; exit 1\n")
+	if _, err := p.Scenarios(t.Context(), "space"); err == nil || err.Error() != "kubectl get: error: no such context" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestExec(t *testing.T) {
+	p, _ := script(t, "case \"$*\" in *node=oslo*) echo pod/sky--oslo ;; esac\n")
+	cmd, err := p.Exec(t.Context(), "space", "sky", "oslo", true, "ip", "-6", "route")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(cmd.Args[1:], " "); got != "--context=c --namespace=space exec --stdin --tty pod/sky--oslo --container=node -- ip -6 route" {
+		t.Errorf("kubectl is run as %q", got)
+	}
+	if _, err := p.Exec(t.Context(), "space", "sky", "rome", false, "ip"); err == nil || !strings.Contains(err.Error(), `no pod of a node "rome"`) {
+		t.Errorf("a node that is not there: %v", err)
+	}
+}
+
+// Output of kubectl that is none is an error and no crash.
+func FuzzColumns(f *testing.F) {
+	f.Add("oslo\tw1\tTrue\t\n")
+	f.Add("\n\t")
+	f.Fuzz(func(t *testing.T, out string) {
+		pods, err := parsePods(out)
+		if err == nil && len(pods) > strings.Count(out, "\n")+1 {
+			t.Errorf("%d pods of %q", len(pods), out)
+		}
+		_, _ = parseAgents(out)
+	})
+}
+
+// A connection carries bytes both ways, ends with the process, and says why.
+func TestConnection(t *testing.T) {
+	shell := func(text string) func() *exec.Cmd {
+		return func() *exec.Cmd { return exec.CommandContext(t.Context(), "sh", "-c", text) }
+	}
+	c, err := dialer(shell("cat"))(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = c.Write([]byte("hello")) }()
+	b := make([]byte, 5)
+	if _, err := io.ReadFull(c, b); err != nil || string(b) != "hello" {
+		t.Errorf("read %q, %v", b, err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	c, err = dialer(shell("echo 'this worker carries no node' >&2; exit 1"))(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(b); err == nil || !strings.Contains(err.Error(), "this worker carries no node") {
+		t.Errorf("the end of a process that complains: %v", err)
+	}
+	if _, err := dialer(func() *exec.Cmd { return exec.CommandContext(t.Context(), filepath.Join(t.TempDir(), "none")) })(context.Background()); err == nil {
+		t.Error("a program that is not there is started")
+	}
+}

@@ -1,0 +1,345 @@
+package endtoend
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"orrery.dev/orrery/test/cluster"
+)
+
+// iridium is examples/iridium.yaml with two of its planes, and with two stations that
+// these always serve: near one pole and at the other. ORRERY_IRIDIUM=whole leaves it
+// as it is.
+func iridium(t *testing.T) (text, a, b string) {
+	t.Helper()
+	file, err := os.ReadFile("../../examples/iridium.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv("ORRERY_IRIDIUM") == "whole" {
+		return string(file), "svalbard", "fucino"
+	}
+	text = string(file)
+	for from, to := range map[string]string{"planes: 6": "planes: 2", "phasing: 3": "phasing: 1", "raanSpread: 189.6deg": "raanSpread: 63.2deg"} {
+		if !strings.Contains(text, from) {
+			t.Fatalf("iridium.yaml has no %q", from)
+		}
+		text = strings.Replace(text, from, to, 1)
+	}
+	stations := regexp.MustCompile(`(?s)  stations:.*?\n\n`)
+	if !stations.MatchString(text) {
+		t.Fatal("iridium.yaml has no list of stations")
+	}
+	return stations.ReplaceAllString(text, `  stations:
+    - {name: svalbard, position: {lat: 78.23deg, lon: 15.39deg}}
+    - {name: south-pole, position: {lat: -90deg, lon: 0deg}}
+
+`), "svalbard", "south-pole"
+}
+
+// TestIridium runs iridium.yaml as pods on two workers:
+//
+//	w1                                  w2
+//	┌────────────────────────────┐      ┌────────────────────────────┐
+//	│ pods ═ TAPs ═ agent        │ UDP  │ agent ═ TAPs ═ pods        │
+//	│ zebra, isisd in each       ├──────┤                            │
+//	└────────────────────────────┘      └────────────────────────────┘
+func TestIridium(t *testing.T) {
+	b := install(t, cluster.Options{Workers: 2, IPv6: true, Multus: true, MaxPods: 200})
+	ctx := patient(t)
+	text, from, to := iridium(t)
+
+	b.refuses(ctx, t, text)
+	began := time.Now()
+	if err := b.Apply(ctx, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.WaitFor(ctx, "condition=Running", "scenario/iridium"); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("all pods are ready after %.1f s", time.Since(began).Seconds())
+	eventually(t, from+" reaches "+to, func() (bool, string) {
+		_, err := b.Orrery(ctx, "path", from, to)
+		return err == nil, fmt.Sprint(err)
+	})
+	t.Logf("%s reaches %s after %.1f s", from, to, time.Since(began).Seconds())
+	t.Run("verbs", func(t *testing.T) { b.verbs(t, from, to) })
+	t.Run("metrics", b.metrics)
+	t.Run("crash", func(t *testing.T) { b.crash(t, from, to) })
+	t.Run("deletion", func(t *testing.T) {
+		ctx := patient(t)
+		if _, err := b.Kubectl(ctx, nil, "delete", "scenario", "iridium"); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "no pod is left", func() (bool, string) {
+			out, err := b.Kubectl(ctx, nil, "get", "pods", "--output=name")
+			return err == nil && len(out) == 0, fmt.Sprint(string(out), err)
+		})
+	})
+}
+
+// refuses: the webhook that deploy/ installs keeps a scenario from being stored that
+// only orrery validate can tell is wrong.
+func (b *Installed) refuses(ctx context.Context, t *testing.T, text string) {
+	t.Helper()
+	bad := strings.Replace(text, "hello: 1s", "hello: 10s", 1) // longer than dead
+	eventually(t, "the webhook refuses a scenario", func() (bool, string) {
+		_, err := b.Kubectl(ctx, []byte(bad), "apply", "--dry-run=server", "--filename=-")
+		return err != nil && strings.Contains(err.Error(), "denied the request"), fmt.Sprint(err)
+	})
+}
+
+// verbs do on the cluster what they do on one machine.
+func (b *Installed) verbs(t *testing.T, from, to string) {
+	ctx := patient(t)
+	get := func(into any, args ...string) {
+		t.Helper()
+		out, err := b.Orrery(ctx, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal([]byte(out), into); err != nil {
+			t.Fatalf("%v: %v in %s", args, err, out)
+		}
+	}
+	var status struct {
+		Name                        string
+		Processes, ProcessesRunning int
+		Problems                    []string
+		Counters                    map[string]string
+	}
+	get(&status, "status", "iridium", "-o", "json")
+	if status.Name != "iridium" || status.Processes == 0 || status.ProcessesRunning != status.Processes {
+		t.Errorf("the status is %+v", status)
+	}
+	for _, p := range status.Problems {
+		if strings.Contains(p, "after they were due") { // by a machine that has no time
+			t.Logf("the machine is slow: %s", p)
+			continue
+		}
+		t.Errorf("a problem: %s", p)
+	}
+	if n, _ := strconv.Atoi(status.Counters["receivedFrames"]); n == 0 {
+		t.Errorf("no frame has arrived: %v", status.Counters)
+	}
+	var ping struct {
+		Sent, Lost, ErrorSamples int
+		MedianMS, ErrorP99Ms     float64
+	}
+	get(&ping, "ping", from, to, "-c", "10", "-i", "200ms", "-o", "json")
+	if ping.Sent != 10 || ping.Lost == 10 || ping.ErrorSamples == 0 {
+		t.Errorf("ping: %+v", ping)
+	}
+	t.Logf("ping over both workers: %+v", ping)
+	var path struct {
+		Kernel struct{ Hops []struct{ Node string } }
+	}
+	get(&path, "path", from, to, "-o", "json")
+	workers := map[string]bool{}
+	for _, h := range path.Kernel.Hops {
+		out, err := b.Kubectl(ctx, nil, "get", "pod", "iridium--"+h.Node, "--output=jsonpath={.spec.nodeName}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		workers[string(out)] = true
+	}
+	if len(workers) != 2 {
+		t.Errorf("the way %v is on %d workers, want 2", path, len(workers))
+	}
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"inter-plane", []string{"links"}},
+		{"pod:running", []string{"nodes", from}},
+		{" ± ", []string{"workers", "iridium"}},
+		{"fe80", []string{"exec", from, "--", "ip", "-6", "address"}},
+	} {
+		out, err := b.Orrery(ctx, c.args...)
+		if err != nil || !strings.Contains(out, c.want) {
+			t.Errorf("%v: %v; %q is not in\n%s", c.args, err, c.want, out)
+		}
+		if c.args[0] == "workers" {
+			t.Logf("\n%s", out)
+		}
+	}
+	if out, err := b.Orrery(ctx, "exec", from, "--", "sh", "-c", "exit 7"); err == nil || !strings.Contains(err.Error(), "exit status 7") {
+		t.Errorf("the exit code 7 of a command comes as %v, %s", err, out)
+	}
+	if _, err := b.Orrery(ctx, "pause"); err != nil {
+		t.Fatal(err)
+	}
+	var paused struct{ Paused bool }
+	eventually(t, "the sky stands", func() (bool, string) {
+		get(&paused, "status", "-o", "json")
+		return paused.Paused, "it moves"
+	})
+	if _, err := b.Orrery(ctx, "resume"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the sky moves", func() (bool, string) {
+		get(&paused, "status", "-o", "json")
+		return !paused.Paused, "it stands"
+	})
+}
+
+// metrics of each agent tell of its nodes, of frames, and of the other worker.
+func (b *Installed) metrics(t *testing.T) {
+	ctx := patient(t)
+	agents, err := b.Agents(ctx)
+	if err != nil || len(agents) != 2 {
+		t.Fatalf("the agents are %q, %v", agents, err)
+	}
+	for worker, pod := range agents {
+		figures, err := b.Figures(ctx, pod, 9490)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range slices.Sorted(maps.Keys(figures)) {
+			if strings.Contains(name, "lateness") || strings.Contains(name, "peer") || strings.HasPrefix(name, "orrery_attachment") || strings.HasPrefix(name, "rest_client") || strings.HasPrefix(name, "orrery_realtime") {
+				t.Logf("%s: %s %g", worker, name, figures[name])
+			}
+		}
+		for _, name := range []string{
+			"orrery_nodes", "orrery_links_up", "orrery_frames_sent_total", "orrery_frames_delivered_total", "orrery_attachments_total",
+			"orrery_peer_up", "orrery_peer_frames_received_total", "orrery_peer_clock_uncertainty_seconds",
+		} {
+			if Sum(figures, name) <= 0 {
+				t.Errorf("%s: %s is %v", worker, name, Sum(figures, name))
+			}
+		}
+	}
+}
+
+// killAgent ends the agent on the machine on which it is run, and not the process that keeps it.
+const killAgent = `
+for p in /proc/[0-9]*; do
+  case "$(tr '\0' ' ' <$p/cmdline 2>/dev/null)" in
+    "/usr/bin/orrery-agent --node-name="*) kill -KILL "${p#/proc/}" && found=yes ;;
+  esac
+done
+[ -n "$found" ]`
+
+// crash kills an agent. Its pods go on, their interfaces stay, and frames flow again: over a
+// link at once, and over the network when its daemons have found each other again, since
+// devices have no carrier in between.
+func (b *Installed) crash(t *testing.T, from, to string) {
+	ctx := patient(t)
+	worker, err := b.Kubectl(ctx, nil, "get", "pod", "iridium--"+from, "--output=jsonpath={.spec.nodeName}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Numbers of interfaces are never used again, and tell with the start of the first
+	// process whether these are the same.
+	const state = "grep . /sys/class/net/*/ifindex; cut -d' ' -f1,22 /proc/1/stat"
+	before, err := b.Exec(ctx, "default", "iridium--"+from, "sh", "-c", state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, port, address := b.neighbour(ctx, t, string(worker))
+	loopback, err := b.Exec(ctx, "default", "iridium--"+to, "sh", "-c", "ip -6 -o address show dev lo scope global | sed 's/.*inet6 //;s,/.*,,'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	network := b.pinging(ctx, t, from, strings.TrimSpace(loopback))
+	time.Sleep(3 * time.Second) // so that there are answers before
+	if text, err := b.Machine(string(worker)).Command(ctx, "sh", "-c", killAgent).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	killed := time.Now()
+	loop := fmt.Sprintf("until ping -c 1 -W 1 %s%%%s; do sleep 0.05; done", address, port)
+	if out, err := b.Exec(ctx, "default", "iridium--"+node, "sh", "-c", loop); err != nil {
+		t.Errorf("no frame over the link %s:%s: %v\n%s", node, port, err, out)
+	}
+	t.Logf("an answer over the link %s:%s after %.1f s, with what kubectl exec takes", node, port, time.Since(killed).Seconds())
+	answers, longest := network()
+	t.Logf("from %s to %s: %d answers, none for %.1f s", from, to, answers, longest.Seconds())
+	if answers == 0 {
+		t.Errorf("from %s to %s: no answer at all", from, to)
+	}
+	eventually(t, to+" answers again", func() (bool, string) {
+		_, err := b.Orrery(ctx, "ping", from, to, "-c", "1")
+		return err == nil, fmt.Sprint(err)
+	})
+	after, err := b.Exec(ctx, "default", "iridium--"+from, "sh", "-c", state)
+	if err != nil || after != before {
+		t.Errorf("interfaces and the first process were\n%s\nand are, %v,\n%s", before, err, after)
+	}
+	if agents, err := b.Agents(ctx); err == nil {
+		out, _ := b.Kubectl(ctx, nil, "--namespace=orrery-system", "logs", "--tail=6", "--container=agent", agents[string(worker)])
+		t.Logf("the agent says\n%s", out)
+	}
+}
+
+// neighbour is a satellite on a worker, its port to the next one of its plane, and that
+// one's address on the link.
+func (b *Installed) neighbour(ctx context.Context, t *testing.T, worker string) (node, port, address string) {
+	t.Helper()
+	out, err := b.Orrery(ctx, "nodes", "--output=json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct {
+		Nodes []struct {
+			Name  string
+			Ports []struct{ Name, Peer, LinkLocal string }
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		t.Fatal(err)
+	}
+	addresses := map[string]string{}
+	for _, n := range list.Nodes {
+		for _, p := range n.Ports {
+			addresses[n.Name+":"+p.Name] = p.LinkLocal
+		}
+	}
+	names, err := b.Kubectl(ctx, nil, "get", "pods", "--field-selector=spec.nodeName="+worker, `--output=jsonpath={.items[*].metadata.labels.orrery\.dev/node}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range list.Nodes {
+		for _, p := range n.Ports {
+			if p.Name == "fore" && addresses[p.Peer] != "" && slices.Contains(strings.Fields(string(names)), n.Name) {
+				return n.Name, p.Name, addresses[p.Peer]
+			}
+		}
+	}
+	t.Fatalf("no satellite on %s has a neighbour in its plane", worker)
+	return "", "", ""
+}
+
+// pinging begins to send echo requests. What it returns waits for the end, and gives the
+// number of answers and the longest time without one.
+func (b *Installed) pinging(ctx context.Context, t *testing.T, from, to string) func() (int, time.Duration) {
+	t.Helper()
+	const interval = 100 * time.Millisecond
+	ping := exec.CommandContext(ctx, b.programs.Dir+"/kubectl", "exec", "iridium--"+from, "--", "ping", "-W", "5", "-i", "0.1", "-c", "200", to)
+	var out strings.Builder
+	ping.Stdout, ping.Stderr = &out, &out
+	if err := ping.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() (answers int, longest time.Duration) {
+		_ = ping.Wait() // losses are no failure here
+		last := 0
+		for _, m := range regexp.MustCompile(`seq=(\d+)`).FindAllStringSubmatch(out.String(), -1) {
+			n, _ := strconv.Atoi(m[1])
+			longest, last, answers = max(longest, time.Duration(n-last)*interval), n, answers+1
+		}
+		if answers == 0 {
+			t.Logf("ping from %s to %s: %s", from, to, out.String())
+		}
+		return answers, longest
+	}
+}
