@@ -28,9 +28,9 @@ const (
 // mostPorts is how many ground ports and antennas a scenario may give a node.
 const mostPorts = 64
 
-// Hypatia reads the generated network of Hypatia in a folder: TLEs, links between
-// satellites, ground stations, interfaces and the longest lengths of links. Name is the
-// scenario's.
+// Hypatia reads the generated network of Hypatia in a folder, or any folder with TLEs and
+// a list of links in its way: TLEs, links between satellites, ground stations, interfaces
+// and the longest lengths of links. Name is the scenario's.
 func Hypatia(fsys fs.FS, name string) (*Import, error) {
 	m := newImporter(name)
 	k := scenario.Constellation{Name: label(name, 20, "sat"), File: &scenario.OrbitFile{Path: orbitsName, Format: "tle"}}
@@ -64,35 +64,31 @@ func Hypatia(fsys fs.FS, name string) (*Import, error) {
 	return m.finish("a network of Hypatia")
 }
 
-// hypatiaOrbits takes the TLEs and gives the catalogue number of each satellite. The first
-// line tells orbits and satellites per orbit; the TLEs' own lines go into the orbit file.
+// hypatiaOrbits takes the TLEs and gives the catalogue number of each satellite. Hypatia's first
+// line tells orbits and satellites per orbit; a plain file of TLEs has none.
 func (m *importer) hypatiaOrbits(fsys fs.FS) ([]int, error) {
-	text, err := read(fsys, hypatiaTLEs)
+	body, err := read(fsys, hypatiaTLEs)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, mistake(hypatiaTLEs, 0, "it is not there; name a folder that satgenpy has made")
+		return nil, mistake(hypatiaTLEs, 0, "it is not there; name a folder that satgenpy has made, or one with TLEs under that name")
 	}
 	if err != nil {
 		return nil, err
 	}
-	head, body, _ := strings.Cut(text, "\n")
-	f := strings.Fields(head)
-	if len(f) != 2 {
-		return nil, mistake(hypatiaTLEs, 1, "it says %q, not the number of orbits and of satellites in each", clip(head))
-	}
-	var count [2]int
-	for i := range f {
-		if count[i], err = strconv.Atoi(f[i]); err != nil || count[i] < 1 || count[i] > 100_000 {
-			return nil, mistake(hypatiaTLEs, 1, "%q is not a number of orbits or satellites", clip(f[i]))
-		}
+	head, rest, _ := strings.Cut(body, "\n")
+	count, told := hypatiaCount(head)
+	if told {
+		body = rest
 	}
 	sets, err := gp.Read(strings.NewReader(body), gp.Format("tle"))
-	if e := new(gp.FieldError); errors.As(err, &e) {
+	if e := new(gp.FieldError); told && errors.As(err, &e) {
 		e.Line++ // of the file with its first line
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, mistake(hypatiaTLEs, 0, "%v", err)
-	}
-	if len(sets) != count[0]*count[1] {
+	case len(sets) == 0:
+		return nil, mistake(hypatiaTLEs, 0, "it has no satellites")
+	case told && len(sets) != count[0]*count[1]:
 		return nil, mistake(hypatiaTLEs, 0, "it has %s, and its first line tells of %d × %d", plural(len(sets), "satellite"), count[0], count[1])
 	}
 	numbers := make([]int, len(sets))
@@ -106,6 +102,22 @@ func (m *importer) hypatiaOrbits(fsys fs.FS) ([]int, error) {
 	}
 	m.Files[orbitsName] = []byte(body)
 	return numbers, nil
+}
+
+// hypatiaCount reads the first line of Hypatia's file of TLEs: two numbers.
+func hypatiaCount(head string) (count [2]int, ok bool) {
+	f := strings.Fields(head)
+	if len(f) != 2 {
+		return count, false
+	}
+	for i := range f {
+		n, err := strconv.Atoi(f[i])
+		if err != nil || n < 1 || n > 100_000 {
+			return count, false
+		}
+		count[i] = n
+	}
+	return count, true
 }
 
 // hypatiaLinks takes pairs of satellites, by their places in the file of TLEs.

@@ -96,7 +96,7 @@ func read(fsys fs.FS, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)

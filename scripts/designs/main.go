@@ -24,7 +24,7 @@ const (
 var designs = []design{
 	{"ospf3-bird", "OSPFv3 of BIRD in one area, with its own timers", "{protocol: ospf3, daemon: bird}", carrier},
 	{"ospf3-bird-tuned", "OSPFv3 of BIRD in one area, with timers for orbit", "{protocol: ospf3, daemon: bird, hello: 1s, dead: 4s, spfDelay: 1s}", carrier},
-	{"ospf3-bird-bfd", "OSPFv3 of BIRD, which learns by BFD that a link has ended", "{protocol: ospf3, daemon: bird, hello: 1s, dead: 4s, spfDelay: 1s, bfd: {interval: 100ms, multiplier: 3}}", silent},
+	{"ospf3-bird-bfd", "OSPFv3 of BIRD, which learns by BFD that a link has ended", "{protocol: ospf3, daemon: bird, hello: 1s, dead: 4s, spfDelay: 1s, bfd: {interval: 200ms, multiplier: 5}}", silent},
 	{"ospf3-bird-foresight", "OSPFv3 of BIRD, told of each end 15 s ahead", "{protocol: ospf3, daemon: bird, hello: 1s, dead: 4s, spfDelay: 1s, foresight: 15s}", carrier},
 	{"ospf3-frr", "OSPFv3 of FRR in one area, with its own timers", "{protocol: ospf3, daemon: frr}", carrier},
 	{"ospf3-frr-tuned", "OSPFv3 of FRR in one area, with timers for orbit", "{protocol: ospf3, daemon: frr, hello: 1s, dead: 4s, spfDelay: 50ms}", carrier},
@@ -32,7 +32,7 @@ var designs = []design{
 	{"isis", "IS-IS of FRR, flat, with its own timers", "{protocol: isis}", carrier},
 	{"isis-tuned", "IS-IS of FRR, flat, with timers for orbit", "{protocol: isis, hello: 1s, dead: 4s, spfDelay: 50ms}", carrier},
 	{"isis-hello", "IS-IS of FRR, which learns by missing hellos that a link has ended", "{protocol: isis, hello: 1s, dead: 4s, spfDelay: 50ms}", silent},
-	{"isis-bfd", "IS-IS of FRR, which learns by BFD that a link has ended", "{protocol: isis, hello: 1s, dead: 4s, spfDelay: 50ms, bfd: {interval: 100ms, multiplier: 3}}", silent},
+	{"isis-bfd", "IS-IS of FRR, which learns by BFD that a link has ended", "{protocol: isis, hello: 1s, dead: 4s, spfDelay: 50ms, bfd: {interval: 200ms, multiplier: 5}}", silent},
 	{"isis-foresight", "IS-IS of FRR, told of each end 10 s ahead", "{protocol: isis, hello: 1s, dead: 4s, spfDelay: 50ms, foresight: 10s}", carrier},
 	{"isis-stripes", "IS-IS of FRR in stripes of two neighbouring planes, after RFC 9717", `protocol: isis
       hello: 1s
