@@ -38,7 +38,7 @@ func (s *Server) WatchEvents(ctx context.Context, req *connect.Request[pb.WatchE
 			if err != nil {
 				return err
 			}
-			defer stream.Close()
+			defer func() { _ = stream.Close() }()
 			for stream.Receive() {
 				e := stream.Msg()
 				switch {
@@ -85,7 +85,7 @@ func (s *Server) Ping(ctx context.Context, req *connect.Request[pb.PingRequest],
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	for stream.Receive() {
 		m := stream.Msg()
 		if !m.GetLost() && m.GetGeometricRtt() == nil {
@@ -122,7 +122,7 @@ func (s *Server) Capture(ctx context.Context, req *connect.Request[pb.CaptureReq
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	for stream.Receive() {
 		if err := out.Send(stream.Msg()); err != nil {
 			return err
