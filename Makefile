@@ -53,6 +53,10 @@ test-kernel: ## run the tests that make namespaces, devices and daemons
 test-race: ## run the tests of all packages that share memory under the race detector
 	@scripts/test.sh race
 
+test-browser: ## run the tests of the page in a real browser
+	@scripts/deps.sh browser
+	@scripts/test.sh browser
+
 test-lab: ## run the link engine beside netem, in a user-mode kernel that has it
 	@scripts/deps.sh lab
 	@scripts/lab.sh
@@ -88,6 +92,11 @@ generate: ## make the generated files anew: API, JSON Schema, reference pages
 	$(TOOL) buf generate
 	$(GO) generate ./...
 
+web: ## build the page anew: web/dist, which is committed
+	cd web && npm ci --no-audit --no-fund
+	$(TOOL) buf generate --template web/buf.gen.yaml
+	cd web && npm run --silent build
+
 deps: ## install the packages that the demo and the tests need
 	@scripts/deps.sh cluster
 
@@ -98,4 +107,4 @@ help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-.PHONY: build build-all images demo test test-pure test-kernel test-race test-lab test-cluster fuzz bench bench-lab soak check generate deps clean help
+.PHONY: build build-all images demo test test-pure test-kernel test-race test-browser test-lab test-cluster fuzz bench bench-lab soak check generate web deps clean help

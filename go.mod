@@ -2,6 +2,9 @@ module orrery.dev/orrery
 
 go 1.26.0
 
+// Packages of npm may have Go files in them, which are nobody's.
+ignore ./web/node_modules
+
 require (
 	connectrpc.com/connect v1.21.1
 	github.com/charmbracelet/lipgloss v1.1.0

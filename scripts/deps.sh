@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# deps.sh run|test|lab|cluster: install the Debian or Ubuntu packages that are missing
+# deps.sh run|test|lab|browser|cluster: install the Debian or Ubuntu packages that are missing
 # for running (run), for running and testing (test), for the tests in a kernel of
 # their own (lab), or for testing and the tests in Kubernetes clusters (cluster).
 # Prints nothing if there is nothing to do. Without root it says what is missing and
@@ -39,6 +39,13 @@ cluster_packages=(
   "busybox-static busybox"
 )
 
+browser_packages=(
+  "nodejs node"
+  "npm npm"
+  "chromium chromium"
+)
+cluster_packages+=("${browser_packages[@]}")
+
 lab_packages=(
   "user-mode-linux linux.uml"
   "kmod modprobe"
@@ -48,9 +55,10 @@ lab_packages=(
 case "${1-}" in
   run) packages=("${run_packages[@]}") ;;
   test) packages=("${test_packages[@]}") ;;
+  browser) packages=("${browser_packages[@]}") ;;
   lab) packages=("${lab_packages[@]}") ;;
   cluster) packages=("${cluster_packages[@]}") ;;
-  *) echo "usage: $0 run|test|lab|cluster" >&2; exit 2 ;;
+  *) echo "usage: $0 run|test|lab|browser|cluster" >&2; exit 2 ;;
 esac
 
 # Daemons live in sbin, which is not on everybody's PATH.

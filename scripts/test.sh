@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh all|pure|kernel|race|cluster: run the tests in tiers.
+# test.sh all|pure|kernel|race|cluster|browser: run the tests in tiers.
 #
 #   pure    needs neither root nor Linux; all packages side by side
 #   kernel  makes namespaces, devices and daemons; one package at a time, since
@@ -9,6 +9,8 @@
 #           with -short
 #   cluster real Kubernetes clusters, whose programs are built first if they are
 #           not in the cache: minutes on the first time
+#   browser the page in a real browser, over a computed constellation and over a
+#           run; its unit tests, which need node only
 #
 # At most three tests of a tier that failed run a second time, by themselves: real
 # daemons on a busy machine of two cores now and then need longer than any test
@@ -94,10 +96,27 @@ cluster() {
   CGO_ENABLED=${race:+1} tier cluster $race -timeout 20m -p 1 -count 1 -- $(grep -E "$cluster_rooms" <<<"$packages")
 }
 
+browser() {
+  echo "== browser tests"
+  if ! command -v npm >/dev/null; then
+    echo "SKIP: the tests of the page need node and npm; scripts/deps.sh browser installs them."
+    return
+  fi
+  if [[ ! -x web/node_modules/.bin/vitest ]] && ! (cd web && npm ci --no-audit --no-fund); then
+    echo "The page's packages cannot be installed; see above." >&2
+    failed=yes
+    return
+  fi
+  (cd web && npm run --silent test) || failed=yes
+  # What the page is tested on, if this machine can run it.
+  CGO_ENABLED=0 go build -o bin/ ./cmd/orrery
+  (cd web && npm run --silent browser) || failed=yes
+}
+
 case "${1-}" in
-  all) pure; kernel; race; cluster ;;
-  pure | kernel | race | cluster) "$1" ;;
-  *) echo "usage: $0 all|pure|kernel|race|cluster" >&2; exit 2 ;;
+  all) pure; kernel; race; cluster; browser ;;
+  pure | kernel | race | cluster | browser) "$1" ;;
+  *) echo "usage: $0 all|pure|kernel|race|cluster|browser" >&2; exit 2 ;;
 esac
 
 [[ -z $failed ]]

@@ -1,6 +1,10 @@
 package main
 
-import "io/fs"
+import (
+	"io/fs"
 
-// page is the bundle of the web page, nil while there is none.
-func page() fs.FS { return nil }
+	"orrery.dev/orrery/web"
+)
+
+// page is the bundle of the web page.
+func page() fs.FS { return web.Files() }

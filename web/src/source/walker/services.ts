@@ -1,0 +1,711 @@
+// The double of a server: the same services, in memory, over a constellation that
+// is computed. A page on it shows what a page on a server shows, and needs none.
+
+import { Code, ConnectError, createRouterTransport, type ServiceImpl } from "@connectrpc/connect";
+import {
+  ControlService,
+  Failure_Kind,
+  type Event,
+  type Failure,
+  type GetNodeResponse,
+  type Link,
+  type Status,
+  Phase,
+  Verdict_Level,
+  EventSchema,
+  PairSchema,
+  StatusSchema,
+  FailureSchema,
+} from "../../gen/orrery/v1alpha1/control_pb";
+import { PreviewService } from "../../gen/orrery/v1alpha1/preview_pb";
+import { InventoryNode_Motion, SkyService } from "../../gen/orrery/v1alpha1/sky_pb";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { duration, geodetic, lightSpeed, packed, seconds } from "../../model/units";
+import { clients, type Source } from "../source";
+import { Constellation, type Contact, minElevation, places, satellitePorts, stationPorts, type Shape } from "./constellation";
+import { echoTerminal } from "./terminal";
+import { shortest } from "./paths";
+
+
+const epoch = Date.UTC(2026, 0, 1);
+
+export interface WalkerOptions {
+  shape?: Shape;
+  /** No run: only the plan. */
+  planOnly?: boolean;
+  readOnly?: boolean;
+}
+
+export function walker(options: WalkerOptions = {}): Source {
+  const run = new Run(options);
+  const transport = createRouterTransport(({ service }) => {
+    service(SkyService, run.sky());
+    service(ControlService, run.control());
+    service(PreviewService, run.preview());
+  });
+  return {
+    ...clients(transport),
+    openTerminal: echoTerminal,
+    async capture(node, port, signal) {
+      let count = 0;
+      return new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          if (signal.aborted) return controller.close();
+          controller.enqueue(new TextEncoder().encode(`${node}:${port} frame ${count++}\n`));
+          await sleep(100, signal);
+        },
+      });
+    },
+  };
+}
+
+class Run {
+  #sky: Constellation;
+  #plans = new Map<string, Constellation>();
+  #at = 600;
+  #since = performance.now();
+  #speed = 1;
+  #paused = false;
+  #failures: Failure[] = [];
+  #events: Event[] = [];
+  #sequence = 0n;
+  #wake = new Set<() => void>();
+
+  constructor(private readonly options: WalkerOptions) {
+    this.#sky = new Constellation(options.shape ?? { planes: 6, perPlane: 11, inclination: 86.4, height: 780 });
+    this.#record("note", "", "", "The run has begun.");
+  }
+
+  get #now(): number {
+    return this.#at + (this.#paused ? 0 : ((performance.now() - this.#since) / 1e3) * this.#speed);
+  }
+
+  #plan(name: string): Constellation {
+    const plan = name ? this.#plans.get(name) : this.#sky;
+    if (!plan) throw new ConnectError(`There is no plan ${name}; compile its scenario again.`, Code.NotFound);
+    return plan;
+  }
+
+  #name(sky: Constellation, node: number): string {
+    if (node >= sky.satellites) return places[node - sky.satellites]![0];
+    const [p, s] = [Math.floor(node / sky.shape.perPlane) + 1, (node % sky.shape.perPlane) + 1];
+    return `sat-p${String(p).padStart(2, "0")}s${String(s).padStart(2, "0")}`;
+  }
+
+  #node(name: string): number {
+    for (let i = 0; i < this.#sky.count; i++) if (this.#name(this.#sky, i) === name) return i;
+    throw new ConnectError(`There is no node ${name}.`, Code.NotFound);
+  }
+
+  #portName(port: number): string {
+    const n = this.#sky.satellites * satellitePorts.length;
+    if (port >= n) return `${this.#name(this.#sky, this.#sky.satellites + port - n)}:${stationPorts[0]}`;
+    return `${this.#name(this.#sky, Math.floor(port / satellitePorts.length))}:${satellitePorts[port % satellitePorts.length]}`;
+  }
+
+  #record(kind: string, a: string, b: string, text: string): void {
+    this.#events.push(
+      create(EventSchema, {
+        at: duration(this.#now),
+        kind,
+        a,
+        b,
+        text,
+        sequence: ++this.#sequence,
+        hostTime: timestampFromMs(Date.now()),
+      }),
+    );
+    for (const wake of this.#wake) wake();
+  }
+
+  #set(change: () => void, kind: string, text: string): void {
+    this.#at = this.#now;
+    this.#since = performance.now();
+    change();
+    this.#record(kind, "", "", text);
+  }
+
+  sky(): Partial<ServiceImpl<typeof SkyService>> {
+    return {
+      getInventory: (request) => {
+        const sky = this.#plan(request.plan);
+        const nodes = [];
+        const ports = [];
+        for (let i = 0; i < sky.count; i++) {
+          const satellite = i < sky.satellites;
+          nodes.push({
+            name: this.#name(sky, i),
+            group: satellite ? 0 : 1,
+            plane: satellite ? Math.floor(i / sky.shape.perPlane) : -1,
+            slot: satellite ? i % sky.shape.perPlane : 0,
+            motion: satellite ? InventoryNode_Motion.ORBIT : InventoryNode_Motion.FIXED,
+            firstPort: sky.port(i, satellite ? satellitePorts[0]! : stationPorts[0]!),
+            ports: satellite ? satellitePorts.length : stationPorts.length,
+            minElevation: satellite ? 0 : minElevation,
+            ...(satellite ? { period: duration(sky.period) } : {}),
+            routing: "isis/frr",
+          });
+          for (const name of satellite ? satellitePorts : stationPorts)
+            ports.push({ node: i, name, role: satellite ? (name === "gnd0" ? "ground" : "isl") : "antenna" });
+        }
+        return {
+          name: "walker",
+          epoch: timestampFromMs(epoch),
+          duration: duration(4 * 3600),
+          speed: this.#speed,
+          nodes,
+          ports,
+          groups: [
+            { name: "walker", kind: "satellite", nodes: sky.satellites, planes: sky.shape.planes },
+            { name: "stations", kind: "station", nodes: places.length },
+          ],
+          running: !this.options.planOnly && request.plan === "",
+          readOnly: this.options.readOnly ?? false,
+        };
+      },
+      getPositions: (request) => {
+        const sky = this.#plan(request.plan);
+        const [from, step, count] = [seconds(request.from), seconds(request.step) || 60, request.count || 2];
+        const nodes = request.nodes.length ? request.nodes : Array.from({ length: sky.count }, (_, i) => i);
+        const all = new Float32Array(sky.count * 3);
+        const out = new Float32Array(nodes.length * 3 * count);
+        for (let k = 0; k < count; k++) {
+          sky.positions(from + k * step, all);
+          nodes.forEach((node, j) => out.set(all.subarray(3 * node, 3 * node + 3), (k * nodes.length + j) * 3));
+        }
+        return { from: duration(from), step: duration(step), count, nodes: nodes.length, kilometres: packed(out) };
+      },
+      getContacts: (request) => {
+        const [from, to] = [seconds(request.from), seconds(request.to)];
+        const list = this.#plan(request.plan).contacts(from, to, new Set(request.nodes));
+        const ports = new Uint32Array(list.length * 2);
+        const spans = new Float64Array(list.length * 2);
+        const flags = new Uint8Array(list.length);
+        list.forEach((contact, i) => {
+          ports.set([contact.a, contact.b], 2 * i);
+          spans.set([contact.start, Math.min(contact.end, to)], 2 * i);
+          flags[i] = contact.kind | (contact.end > to ? 128 : 0);
+        });
+        return {
+          from: duration(from),
+          to: duration(to),
+          count: list.length,
+          ports: packed(ports),
+          spans: packed(spans),
+          flags,
+        };
+      },
+      getCoverage: (request) => {
+        const sky = this.#plan(request.plan);
+        const [rows, columns] = [request.rows || 45, request.columns || 90];
+        const [from, to] = [seconds(request.from), seconds(request.to) || seconds(request.from) + 6000];
+        const step = Math.max(seconds(request.step) || 60, (to - from) / 40);
+        const elevation = request.minElevation ?? minElevation;
+        const share = new Float32Array(rows * columns);
+        const mean = new Float32Array(rows * columns);
+        const gap = new Float32Array(rows * columns);
+        const current = new Float32Array(rows * columns);
+        const at = new Float32Array(sky.count * 3);
+        // Half the angle at the Earth's centre under which a satellite is seen.
+        const [r, a, e] = [6371, 6371 + sky.shape.height, (elevation * Math.PI) / 180];
+        const least = Math.cos(Math.acos((r / a) * Math.cos(e)) - e);
+        let instants = 0;
+        for (let t = from; t < to; t += step, instants++) {
+          sky.positions(t, at);
+          for (let row = 0; row < rows; row++)
+            for (let column = 0; column < columns; column++) {
+              const [lat, lon] = [((row + 0.5) / rows - 0.5) * Math.PI, ((column + 0.5) / columns - 0.5) * 2 * Math.PI];
+              const [x, y, z] = [Math.cos(lat) * Math.cos(lon), Math.cos(lat) * Math.sin(lon), Math.sin(lat)];
+              let seen = 0;
+              const bound = least * (6378.137 + sky.shape.height);
+              for (let i = 0; i < sky.satellites; i++)
+                if (at[3 * i]! * x + at[3 * i + 1]! * y + at[3 * i + 2]! * z > bound) seen++;
+              const cell = row * columns + column;
+              mean[cell]! += seen;
+              current[cell] = seen ? 0 : current[cell]! + step;
+              gap[cell] = Math.max(gap[cell]!, current[cell]!);
+              if (seen) share[cell]!++;
+            }
+        }
+        for (let i = 0; i < share.length; i++) {
+          share[i]! /= instants;
+          mean[i]! /= instants;
+        }
+        return {
+          rows,
+          columns,
+          minElevation: elevation,
+          share: packed(share),
+          mean: packed(mean),
+          longestGap: packed(gap),
+          instants,
+        };
+      },
+      getGaps: (request) => {
+        const sky = this.#plan(request.plan);
+        const [from, to] = [seconds(request.from), seconds(request.to)];
+        return {
+          stations: places.map(([station], g) => {
+            const list = sky.contacts(from, to, new Set([sky.satellites + g]));
+            const gaps: [number, number][] = [];
+            let end = from;
+            for (const contact of list) {
+              if (contact.start > end) gaps.push([end, contact.start]);
+              end = Math.max(end, contact.end);
+            }
+            if (end < to) gaps.push([end, to]);
+            const lost = gaps.reduce((sum, [a, b]) => sum + b - a, 0);
+            return {
+              station,
+              covered: 1 - lost / (to - from),
+              longest: duration(Math.max(0, ...gaps.map(([a, b]) => b - a))),
+              contacts: list.length,
+              meanContacts: 1 - lost / (to - from),
+              gaps: gaps.map(([a, b]) => ({ from: duration(a), to: duration(b) })),
+            };
+          }),
+        };
+      },
+    };
+  }
+
+  #links(t: number): Contact[] {
+    const down = this.#failures.filter((f) => f.kind === Failure_Kind.CUT || f.kind === Failure_Kind.KILL_NODE);
+    return this.#sky.contacts(t, t + 1e-3).filter((link) => {
+      const [a, b] = [this.#portName(link.a), this.#portName(link.b)];
+      return !down.some((f) =>
+        f.kind === Failure_Kind.KILL_NODE
+          ? a.startsWith(`${f.a}:`) || b.startsWith(`${f.a}:`)
+          : f.b
+            ? (f.a === a && f.b === b) || (f.a === b && f.b === a)
+            : f.a === a || f.a === b,
+      );
+    });
+  }
+
+  #delay(at: Float32Array, a: number, b: number): number {
+    return Math.hypot(...[0, 1, 2].map((k) => at[3 * a + k]! - at[3 * b + k]!)) / lightSpeed;
+  }
+
+  #nodeOf(port: number): number {
+    const n = this.#sky.satellites * satellitePorts.length;
+    return port >= n ? this.#sky.satellites + port - n : Math.floor(port / satellitePorts.length);
+  }
+
+  #path(from: number, to: number) {
+    const at = new Float32Array(this.#sky.count * 3);
+    this.#sky.positions(this.#now, at);
+    const links = this.#links(this.#now);
+    const edges = links.map((l) => [this.#nodeOf(l.a), this.#nodeOf(l.b)] as [number, number]);
+    const nodes = shortest(this.#sky.count, edges, (a, b) => this.#delay(at, a, b), from, to);
+    if (!nodes) return { hops: [], complete: false, problem: "There is no way over the links of this moment." };
+    let total = 0;
+    const hops = nodes.map((node, i) => {
+      const next = nodes[i + 1];
+      if (next === undefined) return { node: this.#name(this.#sky, node) };
+      const d = this.#delay(at, node, next);
+      total += d;
+      const link = links.find((l) => {
+        const [p, q] = [this.#nodeOf(l.a), this.#nodeOf(l.b)];
+        return (p === node && q === next) || (q === node && p === next);
+      })!;
+      const out = this.#portName(this.#nodeOf(link.a) === node ? link.a : link.b);
+      return { node: this.#name(this.#sky, node), port: out.split(":")[1]!, delay: duration(d) };
+    });
+    return { hops, delay: duration(total), complete: true };
+  }
+
+  #pairs: { slot: number; list: MessageInitShape<typeof PairSchema>[] } = {
+    slot: -1,
+    list: [],
+  };
+
+  #status(withoutPairs: boolean): MessageInitShape<typeof StatusSchema> {
+    const t = this.#now;
+    const key = Math.floor(t / 30) * 1000 + this.#failures.length;
+    if (!withoutPairs && this.#pairs.slot !== key) {
+      const list = [];
+      const n = Math.min(places.length, 6);
+      for (let i = 0; i < n; i++)
+        for (let j = i + 1; j < n; j++) {
+          const small = this.#sky.satellites < 500;
+          const path = small ? this.#path(this.#sky.satellites + i, this.#sky.satellites + j) : undefined;
+          const rtt = path?.complete ? 2 * seconds(path.delay as never) : undefined;
+          list.push({
+            a: places[i]![0],
+            b: places[j]![0],
+            reachable: path ? path.complete : true,
+            ...(rtt
+              ? { measuredRtt: duration(rtt + 9e-5), geometricRtt: duration(rtt), oracleRtt: duration(rtt) }
+              : {}),
+            hops: path ? path.hops.length - 1 : 0,
+            sent: BigInt(Math.floor(t)),
+            lost: 1n,
+            since: duration(t),
+          });
+        }
+      this.#pairs = { slot: key, list };
+    }
+    const good = { level: Verdict_Level.FAITHFUL, since: timestampFromMs(Date.now() - 6e5), reasons: [], causes: [] };
+    return {
+      name: "walker",
+      phase: Phase.RUNNING,
+      epoch: timestampFromMs(epoch),
+      scenarioTime: duration(t),
+      duration: duration(4 * 3600),
+      speed: this.#speed,
+      paused: this.#paused,
+      uptime: duration(t),
+      satellites: this.#sky.satellites,
+      stations: places.length,
+      ports: this.#sky.satellites * satellitePorts.length + places.length,
+      islLinks: this.#sky.satellites * 2,
+      groundLinks: places.length,
+      routing: ["isis/frr"],
+      processes: this.#sky.count * 2,
+      processesRunning: this.#sky.count * 2,
+      adjacencies: this.#sky.satellites * 4,
+      adjacenciesPossible: this.#sky.satellites * 4,
+      hasAdjacencies: true,
+      events: this.#sequence,
+      totalEvents: this.#sequence,
+      pairs: withoutPairs ? [] : this.#pairs.list,
+      convergedAfter: duration(6.68),
+      fidelity: {
+        latenessP50: duration(4e-7),
+        latenessP99: duration(3.4e-4),
+        latenessMax: duration(2e-3),
+        deliveries: BigInt(Math.floor(t * 1230)),
+        realTime: true,
+        workers: 1,
+        verdict: good,
+        worst: good,
+        timeFaithful: duration(t),
+      },
+      framesPerSecond: 1230,
+      planAhead: duration(600),
+      failures: this.#failures,
+    };
+  }
+
+  control(): Partial<ServiceImpl<typeof ControlService>> {
+    const steered = () => {
+      if (this.options.readOnly) throw new ConnectError("This token may only look.", Code.PermissionDenied);
+    };
+    const run = this;
+    return {
+      getStatus: () => ({ status: this.#status(false) as Status }),
+      async *watchStatus(request, context) {
+        while (!context.signal.aborted) {
+          yield { status: run.#status(request.withoutPairs) as Status };
+          await run.#sleepOrWake(Math.max(0.1, seconds(request.interval) || 1) * 1e3, context.signal);
+        }
+      },
+      async *watchEvents(request, context) {
+        let next = request.history ? 0 : run.#events.length;
+        while (!context.signal.aborted) {
+          while (next < run.#events.length) yield { event: run.#events[next++]! };
+          await run.#sleepOrWake(1000, context.signal);
+        }
+      },
+      async *watchTraffic(_request, context) {
+        const n = run.#sky.satellites * satellitePorts.length + places.length;
+        while (!context.signal.aborted) {
+          const bits = new Float32Array(n);
+          for (let i = 0; i < n; i++) bits[i] = 10 ** (3 + 5 * (0.5 + 0.5 * Math.sin(i * 12.9898 + run.#now / 40)));
+          yield { scenarioTime: duration(run.#now), bitsPerSecond: packed(bits), dropsPerSecond: packed(new Float32Array(n)) };
+          await sleep(1000, context.signal);
+        }
+      },
+      listEvents: (request) => {
+        const [from, to] = [seconds(request.from), request.to ? seconds(request.to) : this.#now + 600];
+        const nodes = request.node ? new Set([this.#node(request.node)]) : new Set<number>();
+        const turns: Event[] = [];
+        const limit = request.limit || 1000;
+        if (this.#sky.satellites < 500 || nodes.size)
+          for (const contact of this.#sky.contacts(from, to, nodes)) {
+            const [a, b] = [this.#portName(contact.a), this.#portName(contact.b)];
+            for (const [kind, at] of [
+              ["link-up", contact.start],
+              ["link-down", contact.end],
+            ] as const)
+              if (at > from && at < to)
+                turns.push(create(EventSchema, { at: duration(at), kind, a, b, text: "ground", planned: at > this.#now }));
+          }
+        const recorded = this.#events.filter(
+          (e) => (!request.node || e.a.startsWith(request.node)) && seconds(e.at) >= from && seconds(e.at) <= to,
+        );
+        const events = [...recorded, ...turns].sort((x, y) => seconds(x.at) - seconds(y.at));
+        return { events: events.slice(0, limit), truncated: events.length > limit };
+      },
+      getNode: (request) => this.#getNode(request.name) as GetNodeResponse,
+      getLog: (request) => ({ text: `12:00:01 ${request.process} has started\n12:00:02 ${request.process} is ready\n` }),
+      getLink: (request) => {
+        const t = this.#now;
+        const links = this.#links(t);
+        const found = links.find((l) => this.#portName(l.a) === request.port || this.#portName(l.b) === request.port);
+        if (!found) return { up: false, scenarioTime: duration(t), failures: this.#about(request.port) };
+        const [a, b] = [this.#nodeOf(found.a), this.#nodeOf(found.b)];
+        const at = new Float32Array(this.#sky.count * 3);
+        const [from, to] = [Math.max(0, found.start, t - 300), Math.min(found.end, t + 900)];
+        const delays: number[] = [];
+        const step = (to - from) / 16;
+        for (let i = 0; i <= 16; i++) {
+          this.#sky.positions(from + i * step, at);
+          delays.push(this.#delay(at, a, b));
+        }
+        return {
+          link: this.#link(found, delays[8]!) as Link,
+          up: true,
+          delay: delays
+            .slice(0, -1)
+            .map((c0, i) => ({ start: duration(from + i * step), c0, c1: (delays[i + 1]! - c0) / step })),
+          rate: [{ start: duration(from), c0: 1e9 }],
+          loss: [{ start: duration(from), c0: 0 }],
+          knownFrom: duration(from),
+          knownTo: duration(to),
+          aCounters: { sentFrames: BigInt(Math.floor(t * 20)), sentBytes: BigInt(Math.floor(t * 1700)) },
+          bCounters: { sentFrames: BigInt(Math.floor(t * 19)), sentBytes: BigInt(Math.floor(t * 1650)) },
+          aBitsPerSecond: 13600,
+          bBitsPerSecond: 13200,
+          utilisation: 1.4e-5,
+          failures: this.#about(request.port),
+          scenarioTime: duration(t),
+        };
+      },
+      getPath: (request) => {
+        const path = this.#path(this.#node(request.from), this.#node(request.to));
+        return { kernel: path, oracle: path, scenarioTime: duration(this.#now) };
+      },
+      getPair: (request) => {
+        const path = this.#path(this.#node(request.a), this.#node(request.b));
+        const t = this.#now;
+        const n = 240;
+        const rtt = path.complete ? 2e3 * seconds(path.delay as never) : NaN;
+        const times = Float64Array.from({ length: n }, (_, i) => Math.max(0, t - n + i));
+        const geometric = Float32Array.from({ length: n }, (_, i) => rtt * (1 + 0.04 * Math.sin((t - n + i) / 50)));
+        const measured = geometric.map((ms, i) => (i % 97 === 50 ? NaN : ms + 0.1));
+        return {
+          kernel: path,
+          kernelBack: path,
+          oracle: path,
+          scenarioTime: duration(t),
+          times: packed(times),
+          measuredMs: packed(measured),
+          geometricMs: packed(geometric),
+          oracleMs: packed(geometric),
+          outages: [{ from: duration(Math.max(0, t - 120)), to: duration(Math.max(0, t - 112)), problem: "no route" }],
+        };
+      },
+      async *ping(request, context) {
+        for (let i = 1; i <= (request.count || 5) && !context.signal.aborted; i++) {
+          const path = run.#path(run.#node(request.from), run.#node(request.to));
+          const rtt = path.complete ? 2 * seconds(path.delay as never) : 0;
+          yield { sequence: i, lost: !path.complete, measuredRtt: duration(rtt + 1e-4), geometricRtt: duration(rtt), hops: path.hops.length - 1 };
+          await sleep(300, context.signal);
+        }
+      },
+      measureThroughput: async () => {
+        await sleep(1000);
+        return { bitsPerSecond: 9.4e8, intervals: [{ from: duration(0), to: duration(1), bitsPerSecond: 9.4e8 }] };
+      },
+      pause: () => {
+        steered();
+        this.#set(() => (this.#paused = true), "paused", "");
+        return {};
+      },
+      resume: () => {
+        steered();
+        this.#set(() => (this.#paused = false), "resumed", "");
+        return {};
+      },
+      setSpeed: (request) => {
+        steered();
+        this.#set(() => (this.#speed = request.speed), "speed", `${request.speed} ×`);
+        return {};
+      },
+      inject: (request) => {
+        steered();
+        const failure = create(FailureSchema, request.failure);
+        const kind = Failure_Kind[failure.kind].toLowerCase().replace("_", "-");
+        failure.id = `${kind}/${failure.a}${failure.b && ` ${failure.b}`}${failure.process && ` ${failure.process}`}`;
+        failure.since = duration(this.#now);
+        this.#failures = [...this.#failures.filter((f) => f.id !== failure.id), failure];
+        this.#record("injected", failure.a, failure.b, failure.id);
+        return { failure };
+      },
+      undo: (request) => {
+        steered();
+        const undone = this.#failures.filter((f) => request.all || request.ids.includes(f.id));
+        this.#failures = this.#failures.filter((f) => !undone.includes(f));
+        for (const failure of undone) this.#record("undone", failure.a, failure.b, failure.id);
+        return { undone };
+      },
+      listFailures: () => ({ failures: this.#failures }),
+    };
+  }
+
+  #about(port: string): Failure[] {
+    return this.#failures.filter((f) => f.a === port || f.b === port || f.a === port.split(":")[0]);
+  }
+
+  #link(contact: Contact, delay: number) {
+    return {
+      a: this.#portName(contact.a),
+      b: this.#portName(contact.b),
+      class: ["intra-plane", "inter-plane", "neighbour", "inter-shell", "ground"][contact.kind]!,
+      start: duration(contact.start),
+      ...(Number.isFinite(contact.end) ? { end: duration(contact.end) } : {}),
+      delay: duration(delay),
+      rate: 1e9,
+    };
+  }
+
+  #getNode(name: string) {
+    const node = this.#node(name);
+    const t = this.#now;
+    const at = new Float32Array(this.#sky.count * 3);
+    this.#sky.positions(t, at);
+    const place = [0, 1, 2].map((k) => at[3 * node + k]!) as [number, number, number];
+    const links = this.#links(t).filter((l) => this.#nodeOf(l.a) === node || this.#nodeOf(l.b) === node);
+    const names = node < this.#sky.satellites ? satellitePorts : stationPorts;
+    const peer = (port: string) => {
+      const link = links.find((l) => this.#portName(l.a) === port || this.#portName(l.b) === port);
+      if (!link) return undefined;
+      const other = this.#portName(link.a) === port ? link.b : link.a;
+      return { name: this.#portName(other), delay: this.#delay(at, node, this.#nodeOf(other)) };
+    };
+    const dead = this.#failures.filter((f) => f.kind === Failure_Kind.KILL_PROCESS && f.a === name).map((f) => f.process);
+    const whole = this.#failures.some((f) => f.kind === Failure_Kind.KILL_NODE && f.a === name);
+    return {
+      node: {
+        index: node,
+        name,
+        kind: node < this.#sky.satellites ? "satellite" : "station",
+        group: node < this.#sky.satellites ? "walker" : "stations",
+        ...geodetic(place),
+        loopback: `fd00:4f52::${(node + 1).toString(16)}:1`,
+        routing: "isis/frr",
+        ports: names.map((port, i) => {
+          const other = peer(`${name}:${port}`);
+          return {
+            name: port,
+            mac: `02:4f:00:00:${(node & 255).toString(16).padStart(2, "0")}:0${i}`,
+            linkLocal: `fe80::${(node + 1).toString(16)}:${i}`,
+            up: !!other,
+            ...(other ? { peer: other.name, delay: duration(other.delay) } : {}),
+            counters: { sentFrames: BigInt(Math.floor(t * 20)), receivedFrames: BigInt(Math.floor(t * 19)) },
+          };
+        }),
+        processes: ["zebra", "isisd"].map((process, i) => ({
+          node: name,
+          name: process,
+          state: whole || dead.includes(process) ? "killed" : "running",
+          pid: whole || dead.includes(process) ? 0 : 1000 + node * 2 + i,
+        })),
+        adjacencies: links.length,
+      },
+      neighbours: links.map((l) => {
+        const mine = this.#nodeOf(l.a) === node ? l.a : l.b;
+        const other = mine === l.a ? l.b : l.a;
+        return {
+          port: this.#portName(mine).split(":")[1]!,
+          name: this.#portName(other).split(":")[0]!,
+          state: "Up",
+          up: true,
+        };
+      }),
+      routes: Array.from({ length: Math.min(12, this.#sky.count) }, (_, i) => ({
+        prefix: `fd00:4f52::${(i + 1).toString(16)}:1/128`,
+        via: "fe80::1",
+        port: links[0] ? this.#portName(links[0].a).split(":")[1]! : "",
+        metric: 20,
+        protocol: "isis",
+      })),
+      links: links.map((l) => this.#link(l, this.#delay(at, this.#nodeOf(l.a), this.#nodeOf(l.b)))),
+      failures: this.#failures.filter((f) => f.a.startsWith(name)),
+      terminals: ["vtysh", "shell"],
+      scenarioTime: duration(t),
+    };
+  }
+
+  preview(): Partial<ServiceImpl<typeof PreviewService>> {
+    return {
+      getScenario: () => ({ name: "walker.yaml", text: scenarioText(this.#sky.shape) }),
+      getSchema: () => ({ schema: "{}" }),
+      complete: (request) => {
+        const line = request.text.split("\n")[request.line - 1]?.slice(0, request.column - 1) ?? "";
+        const word = /[\w-]*$/.exec(line)![0];
+        return {
+          fromColumn: request.column - word.length,
+          candidates: ["planes", "perPlane", "inclination", "height"]
+            .filter((field) => field.startsWith(word))
+            .map((field) => ({ label: field, text: `${field}: `, kind: "field", detail: "number", documentation: "" })),
+        };
+      },
+      compile: (request) => {
+        const shape: Shape = { ...this.#sky.shape };
+        const problems: { line: number; column: number; path: string; what: string; right: string }[] = [];
+        request.text.split("\n").forEach((line, i) => {
+          const field = /^\s+(\w+):\s*(\S*)$/.exec(line);
+          if (!field || !["planes", "perPlane", "inclination", "height"].includes(field[1]!)) return;
+          const value = parseFloat(field[2]!);
+          if (value > 0) shape[field[1] as keyof Shape] = value;
+          else
+            problems.push({
+              line: i + 1,
+              column: line.indexOf(field[2]!) + 1,
+              path: field[1]!,
+              what: `${field[1]}: “${field[2]}” is no number above 0`,
+              right: "a number such as 11",
+            });
+        });
+        if (problems.length) return { problems };
+        const plan = JSON.stringify(shape);
+        this.#plans.set(plan, new Constellation(shape));
+        return { plan };
+      },
+    };
+  }
+
+  #sleepOrWake(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.#wake.delete(done);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      this.#wake.add(done);
+      signal.addEventListener("abort", done);
+    });
+  }
+}
+
+function scenarioText(shape: Shape): string {
+  return `apiVersion: orrery.dev/v1alpha1
+kind: Scenario
+metadata:
+  name: walker
+spec:
+  constellations:
+  - name: walker
+    walker:
+      planes: ${shape.planes}
+      perPlane: ${shape.perPlane}
+      inclination: ${shape.inclination}
+      height: ${shape.height}
+`;
+}
+
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

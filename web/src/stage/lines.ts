@@ -1,0 +1,176 @@
+// All links as line segments of one buffer.
+
+import { BufferAttribute, BufferGeometry, Color, DynamicDrawUsage, LineSegments, ShaderMaterial } from "three";
+import { LinkClass, type Links } from "../model/contacts";
+import type { Inventory } from "../model/inventory";
+import { lightSpeed } from "../model/units";
+import { type Palette, ramp } from "./palette";
+import { flatWidth } from "./placement";
+
+export type LinkColours = "state" | "delay" | "load";
+
+const vertex = /* glsl */ `
+  attribute vec4 tint;
+  varying vec4 colour;
+  varying float across;
+  void main() {
+    colour = tint;
+    across = position.x;
+    gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0);
+  }`;
+const fragment = /* glsl */ `
+  varying vec4 colour;
+  varying float across;
+  uniform float edge;   // of the map: what is beyond comes in on the other side
+  void main() {
+    if (abs(across) > edge) discard;
+    gl_FragColor = colour;
+  }`;
+
+/** Ends of the scales: 30 ms, and from 1 kbit/s to 1 Gbit/s. */
+export const fullDelay = 30;
+export const loadDecades: [number, number] = [3, 9];
+
+export interface LinkPaint {
+  colours: LinkColours;
+  palette: Palette;
+  /** Positions in km, of which delays are made. */
+  kilometres: Float32Array;
+  /** Bits per second that each port sends. */
+  bitsPerSecond: Float32Array;
+  /** Ports whose links are impaired. */
+  impaired: ReadonlySet<number>;
+  /** Ports that have been cut: the sky would have a link that the network has not. */
+  cut: ReadonlySet<number>;
+}
+
+export class Lines {
+  readonly segments: LineSegments;
+  #geometry = new BufferGeometry();
+  #position = new BufferAttribute(new Float32Array(0), 3);
+  #tint = new BufferAttribute(new Uint8Array(0), 4, true);
+  #material = new ShaderMaterial({
+    vertexShader: vertex,
+    fragmentShader: fragment,
+    uniforms: { edge: { value: 1e9 } },
+    transparent: true,
+    depthWrite: false,
+  });
+
+  constructor(private readonly inventory: Inventory) {
+    this.segments = new LineSegments(this.#geometry, this.#material);
+    this.segments.frustumCulled = false;
+    this.segments.renderOrder = 2;
+  }
+
+  /**
+   * Draws links between nodes that stand at placed. On a map a link over the edge
+   * is drawn twice, once from either side.
+   */
+  place(links: Links, placed: Float32Array, map: boolean): void {
+    this.#material.uniforms.edge!.value = map ? flatWidth : 1e9;
+    this.#reserve(links.count * (map ? 2 : 1));
+    const out = this.#position.array as Float32Array;
+    const node = this.inventory.portNode;
+    let n = 0;
+    let extra = links.count * 6;
+    for (let i = 0; i < links.count; i++) {
+      const a = 3 * node[links.ports[2 * i]!]!;
+      const b = 3 * node[links.ports[2 * i + 1]!]!;
+      out[n] = placed[a]!;
+      out[n + 1] = placed[a + 1]!;
+      out[n + 2] = placed[a + 2]!;
+      out[n + 3] = placed[b]!;
+      out[n + 4] = placed[b + 1]!;
+      out[n + 5] = placed[b + 2]!;
+      if (map) {
+        const d = out[n]! - out[n + 3]!;
+        const over = d > flatWidth ? 2 * flatWidth : d < -flatWidth ? -2 * flatWidth : 0;
+        for (let k = 0; k < 6; k++) out[extra + k] = over ? out[n + k]! : 0;
+        if (over) {
+          out[extra] = out[extra]! - over;
+          out[n + 3] = out[n + 3]! + over;
+        }
+        extra += 6;
+      }
+      n += 6;
+    }
+    this.#geometry.setDrawRange(0, (map ? extra : n) / 3);
+    upload(this.#position, map ? extra : n);
+  }
+
+  paint(links: Links, paint: LinkPaint, map: boolean): void {
+    this.#reserve(links.count * (map ? 2 : 1));
+    const out = this.#tint.array as Uint8Array;
+    const colour = new Color();
+    for (let i = 0; i < links.count; i++) {
+      const alpha = this.#colour(links, i, paint, colour);
+      for (let v = 0; v < (map ? 4 : 2); v++) {
+        const at = 8 * (v < 2 ? i : links.count + i) + 4 * (v & 1);
+        out[at] = colour.r * 255;
+        out[at + 1] = colour.g * 255;
+        out[at + 2] = colour.b * 255;
+        out[at + 3] = alpha * 255;
+      }
+    }
+    upload(this.#tint, links.count * (map ? 16 : 8));
+  }
+
+  #colour(links: Links, i: number, paint: LinkPaint, out: Color): number {
+    const [a, b] = [links.ports[2 * i]!, links.ports[2 * i + 1]!];
+    const { palette } = paint;
+    const ground = links.kinds[i] === LinkClass.Ground;
+    if (paint.cut.has(a) || paint.cut.has(b)) {
+      out.copy(palette.failed);
+      return 0.9;
+    }
+    switch (paint.colours) {
+      case "delay": {
+        ramp(palette, (distance(paint.kilometres, this.inventory, a, b) / lightSpeed / fullDelay) * 1e3, out);
+        return 0.75;
+      }
+      case "load": {
+        const bits = Math.max(paint.bitsPerSecond[a] ?? 0, paint.bitsPerSecond[b] ?? 0);
+        const [low, high] = loadDecades;
+        const u = bits > 0 ? (Math.log10(bits) - low) / (high - low) : 0;
+        ramp(palette, u, out);
+        return bits > 0 ? 0.35 + 0.6 * Math.min(Math.max(u, 0), 1) : 0.15;
+      }
+      default:
+        out.copy(paint.impaired.has(a) || paint.impaired.has(b) ? palette.failed : palette.links[links.kinds[i]!]!);
+        return ground ? 0.95 : 0.5;
+    }
+  }
+
+  #reserve(count: number): void {
+    if (this.#position.count >= count * 2) return;
+    const room = Math.ceil(count * 1.2) * 2;
+    this.#geometry.dispose();
+    this.#position = new BufferAttribute(new Float32Array(room * 3), 3).setUsage(DynamicDrawUsage);
+    this.#tint = new BufferAttribute(new Uint8Array(room * 4), 4, true).setUsage(DynamicDrawUsage);
+    this.#geometry.setAttribute("position", this.#position);
+    this.#geometry.setAttribute("tint", this.#tint);
+  }
+
+  dispose(): void {
+    this.#geometry.dispose();
+    this.#material.dispose();
+  }
+}
+
+/** Length of the line between two ports' nodes, in km. */
+export function distance(kilometres: Float32Array, inventory: Inventory, a: number, b: number): number {
+  const i = 3 * inventory.portNode[a]!;
+  const j = 3 * inventory.portNode[b]!;
+  return Math.hypot(
+    kilometres[i]! - kilometres[j]!,
+    kilometres[i + 1]! - kilometres[j + 1]!,
+    kilometres[i + 2]! - kilometres[j + 2]!,
+  );
+}
+
+function upload(attribute: BufferAttribute, elements: number): void {
+  attribute.clearUpdateRanges();
+  attribute.addUpdateRange(0, elements);
+  attribute.needsUpdate = true;
+}
