@@ -279,7 +279,10 @@ func TestSlowClientsHoldNobodyUp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const events = 2000
+	events := 2000
+	if testing.Short() { // each is sent a hundred times
+		events = 200
+	}
 	for range events {
 		if err := server.run.Pause(); err != nil {
 			t.Fatal(err)
@@ -290,7 +293,7 @@ func TestSlowClientsHoldNobodyUp(t *testing.T) {
 	}
 	// Somebody who reads sees the last one.
 	client := orreryv1alpha1connect.NewControlServiceClient(http.DefaultClient, l.base())
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // also under the race detector on a busy machine
 	defer cancel()
 	req := connect.NewRequest(&pb.WatchEventsRequest{History: true})
 	req.Header().Set("Authorization", "Bearer "+l.Tokens.Viewer)
