@@ -153,6 +153,9 @@ func tail(path string, size int64) (text string, truncated bool, err error) {
 	return strings.ToValidUTF8(string(b), "\uFFFD"), from > 0, nil
 }
 
+// lookAhead is how far the next contact of a port without one is looked for.
+const lookAhead = 10 * time.Minute
+
 // GetLink implements the method of the schema.
 func (s *Server) GetLink(ctx context.Context, req *connect.Request[pb.GetLinkRequest]) (*connect.Response[pb.GetLinkResponse], error) {
 	port, err := s.findPort(req.Msg.GetPort())
@@ -172,7 +175,7 @@ func (s *Server) GetLink(ctx context.Context, req *connect.Request[pb.GetLinkReq
 			out.Utilisation = max(out.ABitsPerSecond, out.BBitsPerSecond) / rate
 		}
 	} else {
-		list, err := contacts(ctx, s.sky.shelf.own, now, now+time.Hour)
+		list, err := contacts(ctx, s.sky.shelf.own, now, now+lookAhead)
 		if err != nil {
 			return nil, err
 		}

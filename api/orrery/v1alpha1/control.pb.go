@@ -3599,7 +3599,7 @@ func (x *GetLinkRequest) GetPort() string {
 
 type GetLinkResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The contact of this moment, else the next one that is known; absent if none.
+	// The contact of this moment, else the next one within ten minutes; absent if none.
 	Link *Link `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
 	// Whether it stands now.
 	Up bool `protobuf:"varint,2,opt,name=up,proto3" json:"up,omitempty"`

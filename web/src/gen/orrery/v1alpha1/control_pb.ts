@@ -1789,7 +1789,7 @@ export const GetLinkRequestSchema: GenMessage<GetLinkRequest> = /*@__PURE__*/
  */
 export type GetLinkResponse = Message<"orrery.v1alpha1.GetLinkResponse"> & {
   /**
-   * The contact of this moment, else the next one that is known; absent if none.
+   * The contact of this moment, else the next one within ten minutes; absent if none.
    *
    * @generated from field: orrery.v1alpha1.Link link = 1;
    */
