@@ -21,7 +21,7 @@ func recorded(t *testing.T, change func(*Config), drive func(*Run, *clock.Manual
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "record")
 	r, _, source := startRun(t, smallSky, func(c *Config) {
-		c.Record = &Recording{Dir: dir, Orrery: "test", WarmUp: time.Minute, Span: 10 * time.Minute, Labels: map[string]string{"variant": "x"}}
+		c.Record = &Recording{Dir: dir, Orrery: "test", WarmUp: time.Minute, Labels: map[string]string{"variant": "x"}}
 		if change != nil {
 			change(c)
 		}
@@ -65,6 +65,10 @@ func TestRecordedPairsAreThoseOfTheKernels(t *testing.T) {
 			if now := r.timeline.Now(); next.at > now {
 				source.Advance(next.at - now)
 			}
+			eventually(t, "the change at "+next.at.String(), func() bool {
+				n, ok := r.director.next()
+				return !ok || n.at > next.at
+			})
 			eventually(t, "routes at "+next.at.String(), func() bool { return follows(r, time.Second) })
 		}
 		for _, a := range r.stations() {
@@ -117,7 +121,7 @@ func TestRecordedPairsAreThoseOfTheKernels(t *testing.T) {
 	if len(rows(t, d, record.Routes)) == 0 {
 		t.Error("no change of a table is recorded")
 	}
-	if d.Run.Outcome.State != record.Interrupted || d.Run.Labels["variant"] != "x" || d.Run.Span.From != time.Minute.Microseconds() {
+	if d.Run.Outcome.State != record.Interrupted || d.Run.Labels["variant"] != "x" || d.Run.Span.WarmUp != time.Minute.Microseconds() {
 		t.Errorf("run.json: %+v", d.Run)
 	}
 }
