@@ -100,14 +100,6 @@ func newRecorder(r *Run, c Recording) (*recorder, error) {
 	return &recorder{run: r, config: c, out: out, about: about, proc: os.DirFS("/proc")}, nil
 }
 
-// writer of the record, nil if there is none.
-func (c *recorder) writer() *record.Writer {
-	if c == nil {
-		return nil
-	}
-	return c.out
-}
-
 // unobserved notes once that something asked for cannot be observed.
 func (c *recorder) unobserved(text string) {
 	if c == nil {
@@ -158,6 +150,11 @@ func microseconds(d time.Duration) *float64 {
 	if d == 0 {
 		return nil
 	}
+	return exactly(d)
+}
+
+// exactly is a duration in microseconds, also if it is 0.
+func exactly(d time.Duration) *float64 {
 	us := float64(d) / 1e3
 	return &us
 }
