@@ -158,6 +158,11 @@ func microseconds(d time.Duration) *float64 {
 	if d == 0 {
 		return nil
 	}
+	return exactly(d)
+}
+
+// exactly is a duration in microseconds, also if it is 0.
+func exactly(d time.Duration) *float64 {
 	us := float64(d) / 1e3
 	return &us
 }

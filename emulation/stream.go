@@ -215,12 +215,11 @@ func (s *streams) judge(end bool) {
 				Sent: x.Sent, Received: x.Received, Lost: x.Lost, Reordered: x.Reordered, Duplicated: x.Duplicated,
 			}
 			if x.Received > 0 {
-				row.DelayMin, row.DelayP50, row.DelayP90 = microseconds(x.Min), microseconds(x.P50), microseconds(x.P90)
-				row.DelayP99, row.DelayMax = microseconds(x.P99), microseconds(x.Longest)
+				row.DelayMin, row.DelayP50, row.DelayP90 = exactly(x.Min), exactly(x.P50), exactly(x.P90)
+				row.DelayP99, row.DelayMax = exactly(x.P99), exactly(x.Longest)
 			}
 			if x.Pairs > 0 {
-				jitter := float64(x.Jitter) / 1e3
-				row.Jitter = &jitter
+				row.Jitter = exactly(x.Jitter)
 			}
 			record.Probes.Write(s.out, row)
 		}

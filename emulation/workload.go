@@ -55,6 +55,10 @@ func (c *recorder) work(ctx context.Context) error {
 	available := availableCongestion()
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	wg.Go(func() {
+		<-ctx.Done()
+		c.forgetConnections()
+	})
 	for i, w := range c.config.Workloads {
 		if w.Congestion != "" && available != nil && !slices.Contains(available, w.Congestion) {
 			c.unobserved(fmt.Sprintf("workload %s: this kernel has no congestion control %s; it has %s", w.Name, w.Congestion, strings.Join(available, ", ")))
@@ -77,6 +81,20 @@ func (c *recorder) work(ctx context.Context) error {
 		})
 	}
 	return nil
+}
+
+// forgetConnections has the kernel give up connections that nobody has open any more
+// after one attempt. Else those of clients that were ended while their peer could not be
+// reached would hold their node's namespace for minutes.
+func (c *recorder) forgetConnections() {
+	for _, w := range c.config.Workloads {
+		for _, n := range []string{w.Source, w.Destination} {
+			// If it fails the namespace ends later.
+			_ = c.run.nodes.Do(n, func() error {
+				return os.WriteFile("/proc/sys/net/ipv4/tcp_orphan_retries", []byte("1"), 0)
+			})
+		}
+	}
 }
 
 // availableCongestion is what TCP of this kernel can be told to use; nil if that is not

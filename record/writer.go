@@ -99,6 +99,9 @@ func (w *Writer) Flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, l := range w.files {
+		if w.done {
+			break
+		}
 		if err := l.out.Flush(); err != nil && w.err == nil {
 			w.err = fmt.Errorf("record: %w", err)
 		}
@@ -115,10 +118,14 @@ func (w *Writer) Err() error {
 
 // Finish ends the record: the streams become Parquet files, and run.json says how it
 // ended. Rows that come afterwards are dropped. After an error the rows are where
-// they were; Recover tries again.
+// they were; Recover tries again. Finishing twice does nothing twice.
 func (w *Writer) Finish(run Run) error {
 	err := w.Flush()
 	w.mu.Lock()
+	if w.done {
+		w.mu.Unlock()
+		return err
+	}
 	w.done = true
 	for _, l := range w.files {
 		err = errors.Join(err, l.file.Sync(), l.file.Close())
