@@ -100,14 +100,6 @@ func newRecorder(r *Run, c Recording) (*recorder, error) {
 	return &recorder{run: r, config: c, out: out, about: about, proc: os.DirFS("/proc")}, nil
 }
 
-// writer of the record, nil if there is none.
-func (c *recorder) writer() *record.Writer {
-	if c == nil {
-		return nil
-	}
-	return c.out
-}
-
 // unobserved notes once that something asked for cannot be observed.
 func (c *recorder) unobserved(text string) {
 	if c == nil {

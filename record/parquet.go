@@ -117,7 +117,7 @@ func eachRow[T any](path string, f func(*T) error) (err error) {
 		return damaged(err)
 	}
 	r := parquet.NewGenericReader[T](opened)
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	rows := make([]T, rowsAtOnce)
 	for {
 		clear(rows) // what a row points to is the last reader's

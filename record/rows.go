@@ -5,7 +5,7 @@ package record
 type Event struct {
 	At   int64 `json:"t_us" parquet:"t_us,delta"`
 	Host int64 `json:"host_us" parquet:"host_us,delta"` // Unix time
-	// Kind: link-up, link-down (At is the plan's exact instant), injected, cleared,
+	// Kind: link-up, link-down (At is the plan's exact instant), injected, undone,
 	// process-up, process-down, process-failed, reachable, unreachable, converged,
 	// paused, resumed, speed, fidelity, note.
 	Kind string `json:"kind" parquet:"kind,dict"`
