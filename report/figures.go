@@ -82,6 +82,10 @@ type FlowFigures struct {
 	rate estimate.Distribution
 }
 
+// leastOutage is the shortest outage that counts, in µs: a route that is replaced is gone
+// for some microseconds between two messages of the kernel.
+const leastOutage = 1000
+
 // micro is the unit of a record's times, in s.
 const micro = 1e-6
 
@@ -132,7 +136,7 @@ func (f *Figures) events(d *record.Dir) error {
 
 func (f *Figures) outages(d *record.Dir) error {
 	return record.Outages.Each(d, func(o *record.Outage) error {
-		if o.By != "tables" || o.Cause == record.PairNoPath || !f.within(o.From) {
+		if o.By != "tables" || o.Cause == record.PairNoPath || !f.within(o.From) || o.To-o.From < leastOutage && !o.Open {
 			return nil
 		}
 		if o.Open {

@@ -39,12 +39,28 @@ func (r *Report) Summary() []string {
 	case least < 2:
 		out = append(out, "Some variants have one run that counts. It has no interval: where one is compared, figures say what happened, and not whether it would happen again.")
 	}
+	if n := r.early(); n > 0 {
+		out = append(out, fmt.Sprintf("In %s not all stations had reached each other when the measured span began: unless the sky had no way for some until then, the figures have the coming up of daemons in them, and a longer warm-up would part the two.", plural(n, "run")))
+	}
 	for _, key := range headlines {
 		if s := r.sentence(metric(key), with); s != "" {
 			out = append(out, s)
 		}
 	}
 	return append(out, r.unrepaired(with)...)
+}
+
+// early is how many runs that count were measured before they had converged.
+func (r *Report) early() int {
+	n := 0
+	for _, v := range r.Variants {
+		for _, f := range v.Runs {
+			if c := f.Run.Outcome.Converged; c < 0 || c > f.Run.Span.From {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // countSentence says what the rest stands on.

@@ -234,7 +234,7 @@ func (b *canvas) dots(l *Line) string {
 	var d strings.Builder
 	seen := map[[2]int]bool{}
 	for i := range l.X {
-		if math.IsNaN(l.Y[i]) {
+		if math.IsNaN(l.Y[i]) || math.IsNaN(l.X[i]) {
 			continue
 		}
 		x, y := b.px(l.X[i]), b.py(l.Y[i])

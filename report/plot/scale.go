@@ -101,6 +101,9 @@ type scale struct {
 	minor    []float64
 }
 
+// maxTicks of an axis, whatever the numbers.
+const maxTicks = 50
+
 // newScale makes a scale that shows values from low to high in about n ticks.
 func newScale(a Axis, low, high float64, n int) scale {
 	if a.Min != 0 || a.Max != 0 {
@@ -115,9 +118,10 @@ func newScale(a Axis, low, high float64, n int) scale {
 	if a.Log {
 		return logScale(a, low, high)
 	}
-	if low == high {
-		low, high = low-0.5, high+0.5
-		if low < 0 && low > -1 {
+	if size := max(math.Abs(low), math.Abs(high)); high-low <= size*1e-9 { // one value, as far as numbers tell
+		half := max(size/2, 0.5)
+		low, high = low-half, high+half
+		if size == 0 {
 			low, high = 0, 1
 		}
 	}
@@ -126,7 +130,7 @@ func newScale(a Axis, low, high float64, n int) scale {
 	if !a.Fixed {
 		s.from, s.to = math.Floor(low/step+1e-9)*step, math.Ceil(high/step-1e-9)*step
 	}
-	for i := math.Ceil(s.from/step - 1e-9); i*step <= s.to+step*1e-9; i++ {
+	for i := math.Ceil(s.from/step - 1e-9); i*step <= s.to+step*1e-9 && len(s.ticks) < maxTicks; i++ {
 		s.ticks = append(s.ticks, i*step)
 	}
 	return s
@@ -142,6 +146,10 @@ func roundStep(step float64, u Unit) float64 {
 		}
 		return math.Ceil(step/86400) * 86400
 	}
+	if u == Bytes && step >= 1024 {
+		unit := math.Pow(1024, math.Floor(math.Log(step)/math.Log(1024)))
+		return roundStep(step/unit, Plain) * unit
+	}
 	power := math.Pow(10, math.Floor(math.Log10(step)))
 	for _, m := range []float64{1, 2, 2.5, 5, 10} {
 		if m*power >= step*(1-1e-9) {
@@ -154,8 +162,8 @@ func roundStep(step float64, u Unit) float64 {
 // logScale has a tick at each power of ten; durations above a second have their
 // minutes and hours.
 func logScale(a Axis, low, high float64) scale {
-	low = math.Max(low, 1e-12)
-	high = math.Max(high, low)
+	high = math.Max(high, 1e-12)
+	low = math.Max(low, high*1e-12) // twelve powers of ten are enough
 	s := scale{axis: a}
 	from, to := math.Floor(math.Log10(low)+1e-9), math.Ceil(math.Log10(high)-1e-9)
 	if from == to {
