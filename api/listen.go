@@ -110,7 +110,7 @@ func (l *Listener) Serve(ctx context.Context, api http.Handler) error {
 		mux.Handle("/", page(l.Page))
 	}
 	srv := &http.Server{
-		Handler:           &access.Guard{Tokens: l.Tokens, Hosts: l.Hosts, Needs: needs, Next: bounded(mux)},
+		Handler:           timely(&access.Guard{Tokens: l.Tokens, Hosts: l.Hosts, Needs: needs, Next: bounded(mux)}),
 		ReadHeaderTimeout: headerWithin,
 		IdleTimeout:       idleFor,
 		MaxHeaderBytes:    maxHeader,
@@ -215,8 +215,22 @@ func page(files fs.FS) http.Handler {
 	})
 }
 
+// timely leaves clients that take too long to read an answer. A deadline outlives its
+// request on a connection that is kept, so that each request has to have its own.
+func timely(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := &answer{w, http.NewResponseController(w)}
+		a.extend()
+		if r.URL.Path == terminalPath { // it takes the connection over, and has bounds of its own
+			next.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(a, r)
+	})
+}
+
 // bounded keeps requests from taking more than a share: in number, in size, and in the
-// time that they hold a connection without reading or writing.
+// time that their bodies take to come.
 func bounded(next http.Handler) http.Handler {
 	slots := make(chan struct{}, maxRequests)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -230,16 +244,12 @@ func bounded(next http.Handler) http.Handler {
 			fmt.Fprintln(w, `{"code":"resource_exhausted","message":"too many requests at a time; try again later"}`)
 			return
 		}
-		if r.URL.Path == terminalPath { // it has bounds of its own, and takes the connection over
-			next.ServeHTTP(w, r)
-			return
-		}
 		control := http.NewResponseController(w)
 		if r.URL.Path != orreryv1alpha1connect.ControlServiceExecProcedure && r.Body != http.NoBody {
 			_ = control.SetReadDeadline(time.Now().Add(bodyWithin))
 			r.Body = &body{http.MaxBytesReader(w, r.Body, maxBody), control}
 		}
-		next.ServeHTTP(&answer{w, control}, r)
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -269,14 +279,21 @@ type answer struct {
 	control *http.ResponseController
 }
 
+func (a *answer) extend() { _ = a.control.SetWriteDeadline(time.Now().Add(writeWithin)) }
+
+func (a *answer) WriteHeader(status int) {
+	a.extend()
+	a.ResponseWriter.WriteHeader(status)
+}
+
 func (a *answer) Write(b []byte) (int, error) {
-	_ = a.control.SetWriteDeadline(time.Now().Add(writeWithin))
+	a.extend()
 	return a.ResponseWriter.Write(b)
 }
 
 // Flush implements http.Flusher.
 func (a *answer) Flush() {
-	_ = a.control.SetWriteDeadline(time.Now().Add(writeWithin))
+	a.extend()
 	_ = a.control.Flush()
 }
 

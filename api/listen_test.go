@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -206,6 +207,45 @@ func TestHeadersThatAreTooLong(t *testing.T) {
 func envelope(json string) string {
 	n := len(json)
 	return string([]byte{0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}) + json
+}
+
+// lateReader notes the deadlines that it is given.
+type lateReader struct {
+	*httptest.ResponseRecorder
+	deadlines []time.Time
+}
+
+func (l *lateReader) SetWriteDeadline(t time.Time) error {
+	l.deadlines = append(l.deadlines, t)
+	return nil
+}
+
+// Each request begins with a deadline of its own, whatever the last one of its
+// connection left, and each part of an answer has a new one.
+func TestAnswersHaveDeadlines(t *testing.T) {
+	w := &lateReader{ResponseRecorder: httptest.NewRecorder()}
+	began := time.Now()
+	timely(http.HandlerFunc(func(a http.ResponseWriter, _ *http.Request) {
+		a.WriteHeader(http.StatusOK)
+		for range 2 {
+			if _, err := a.Write([]byte("x")); err != nil {
+				t.Error(err)
+			}
+			if f, ok := a.(http.Flusher); ok {
+				f.Flush()
+			} else {
+				t.Error("streams cannot be flushed")
+			}
+		}
+	})).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if len(w.deadlines) != 6 || w.Body.String() != "xx" || !w.Flushed {
+		t.Errorf("%d deadlines for %q, flushed %v", len(w.deadlines), w.Body.String(), w.Flushed)
+	}
+	for _, d := range w.deadlines {
+		if d.Before(began.Add(writeWithin)) {
+			t.Errorf("a deadline of %v", d.Sub(began))
+		}
+	}
 }
 
 // Many who do not read cost little, hold nobody up, and the latest reaches those who

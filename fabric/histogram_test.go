@@ -59,6 +59,21 @@ func TestHistogramAgainstSorting(t *testing.T) {
 				}
 			}
 		}
+		total := int64(0)
+		for _, v := range all {
+			total += v
+		}
+		at := rapid.SampledFrom(all).Draw(t, "at")
+		_, edge := bucketRange(bucketOf(at))
+		below := 0
+		for _, v := range all {
+			if v <= edge {
+				below++
+			}
+		}
+		if int64(sum.Sum()) != total || sum.Below(time.Duration(at)) != uint64(below) {
+			t.Fatalf("sum %v, %d values up to %d; want %d and %d", sum.Sum(), sum.Below(time.Duration(at)), at, total, below)
+		}
 		d := sum.Sub(ha)
 		if d.Count() != hb.Count() || d.Mean() != hb.Mean() || d.Quantile(0.5) != hb.Quantile(0.5) && d.Quantile(0.5) > hb.Max()+hb.Max()/subBuckets {
 			t.Fatalf("difference: %d values, mean %v; want %d, %v", d.Count(), d.Mean(), hb.Count(), hb.Mean())

@@ -26,45 +26,40 @@ import (
 // maxPorts that may have series of their own: seven each.
 const maxPorts = 2000
 
-// Handler answers scrapes of a run. Ports of nodes whose names match a shell pattern
-// have series of their own.
-func Handler(run *emulation.Run, nodes []string) (http.Handler, error) {
-	c, err := newCollector(run, nodes)
-	if err != nil {
-		return nil, err
-	}
+// Handler answers scrapes of a run. These ports have series of their own: see Ports.
+func Handler(run *emulation.Run, ports []*plan.Port) http.Handler {
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}), nil
+	registry.MustRegister(&collector{run, ports}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}
+
+// Ports of the nodes whose names match a shell pattern; none without patterns. The error
+// says that there are none, or too many.
+func Ports(p *plan.Plan, patterns []string) (list []*plan.Port, err error) {
+	if len(patterns) == 0 {
+		return nil, nil
+	}
+	for i := range p.Nodes {
+		if !scenario.Match(patterns, p.Nodes[i].Name) {
+			continue
+		}
+		for k := range p.Nodes[i].Ports {
+			list = append(list, &p.Nodes[i].Ports[k])
+		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("no node is called like %q; 'orrery validate' and 'orrery plan' tell their names", patterns)
+	}
+	if len(list) > maxPorts {
+		return nil, fmt.Errorf("%q are %d ports, and at most %d can have metrics of their own; choose fewer nodes", patterns, len(list), maxPorts)
+	}
+	return list, nil
 }
 
 // collector reads a run at each scrape.
 type collector struct {
 	run   *emulation.Run
 	ports []*plan.Port
-}
-
-func newCollector(run *emulation.Run, patterns []string) (*collector, error) {
-	c := &collector{run: run}
-	if len(patterns) == 0 {
-		return c, nil
-	}
-	p := run.Plan()
-	for i := range p.Nodes {
-		if !scenario.Match(patterns, p.Nodes[i].Name) {
-			continue
-		}
-		for k := range p.Nodes[i].Ports {
-			c.ports = append(c.ports, &p.Nodes[i].Ports[k])
-		}
-	}
-	if len(c.ports) == 0 {
-		return nil, fmt.Errorf("no node is called like %q; 'orrery nodes' lists them", patterns)
-	}
-	if len(c.ports) > maxPorts {
-		return nil, fmt.Errorf("%q are %d ports, and at most %d can have metrics of their own; choose fewer nodes", patterns, len(c.ports), maxPorts)
-	}
-	return c, nil
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {

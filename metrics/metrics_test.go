@@ -86,12 +86,12 @@ func start(t *testing.T) *emulation.Run {
 
 func gather(t *testing.T, run *emulation.Run, nodes ...string) (names map[string]bool, series int) {
 	t.Helper()
-	c, err := newCollector(run, nodes)
+	ports, err := Ports(run.Plan(), nodes)
 	if err != nil {
 		t.Fatal(err)
 	}
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(c)
+	registry.MustRegister(&collector{run, ports})
 	families, err := registry.Gather() // checks that what is collected is what was described
 	if err != nil {
 		t.Fatal(err)
@@ -149,18 +149,14 @@ func TestCardinalityIsBounded(t *testing.T) {
 	if ports := 1; more-few > 7*ports || more <= few {
 		t.Errorf("%d series of a node with one port", more-few)
 	}
-	if _, err := newCollector(run, []string{"nobody"}); err == nil || !strings.Contains(err.Error(), "nobody") {
+	if _, err := Ports(run.Plan(), []string{"nobody"}); err == nil || !strings.Contains(err.Error(), "nobody") {
 		t.Errorf("%v", err)
 	}
 }
 
 func TestHandler(t *testing.T) {
-	h, err := Handler(start(t), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	Handler(start(t), nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for _, line := range []string{`orrery_run_info{name="metrics"} 1`, `orrery_nodes{kind="satellite"} 18`, `orrery_frame_lateness_seconds_bucket{le="+Inf"} 0`, "go_goroutines "} {
 		if !strings.Contains(w.Body.String(), line) {
 			t.Errorf("there is no line %s", line)

@@ -295,3 +295,33 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("exit code %d, %v, output %q", code, err, text)
 	}
 }
+
+// Who is killed cannot say goodbye, is not started again, and can be started anew.
+func TestKill(t *testing.T) {
+	l := start(t, specs(1, 1))
+	ctx := context.Background()
+	goodbye := filepath.Join(l.Dir("n0"), "goodbye")
+	p := Process{Name: "polite", Argv: []string{"sh", "-c", "trap 'echo > " + goodbye + "; exit' TERM; touch ready; while :; do sleep 0.01; done"}, Restart: Always,
+		Ready: func(context.Context) error { _, err := os.Stat(filepath.Join(l.Dir("n0"), "ready")); return err }}
+	for range 2 {
+		if err := l.Start(ctx, "n0", p); err != nil {
+			t.Fatal(err)
+		}
+		pid := status(t, l, "polite", is(Running)).PID
+		if err := l.Kill(ctx, "n0", "polite"); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Kill(pid, 0); !errors.Is(err, unix.ESRCH) {
+			t.Errorf("process %d: %v", pid, err)
+		}
+		if list := l.Processes(); len(list) != 0 {
+			t.Errorf("it is listed: %+v", list)
+		}
+		if _, err := os.Stat(goodbye); err == nil {
+			t.Error("it was asked to end")
+		}
+	}
+	if err := l.Kill(ctx, "n0", "polite"); err == nil {
+		t.Error("killed twice")
+	}
+}

@@ -23,6 +23,8 @@ test_packages=(
   "${run_packages[@]}"
   "tshark tshark"
   "iperf3 iperf3"
+  "curl curl"
+  "python3 python3"
   "gcc gcc"                          # go test -race links with it
   "libc6-dev /usr/include/stdlib.h"
 )

@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 module=$(go list -m)
 kernel_rooms="^$module/(tap|fabric|node|router|emulation|doctor|tune|userns|cmd|kube/agent|kube/pod|kube/supervise|test/cluster/machine)(/|\$)"
 cluster_rooms="^$module/(test/cluster|kube/operator|kube/watch)\$"
-race_rooms="^$module/(clock|plan|celestrak|tap|fabric|node|router|emulation|api|doctor|tune|userns|cmd|kube/agent|kube/cni|kube/supervise|test/cluster/machine)(/|\$)"
+race_rooms="^$module/(clock|plan|celestrak|tap|fabric|node|router|emulation|api|metrics|doctor|tune|userns|cmd|kube/agent|kube/cni|kube/supervise|test/cluster/machine)(/|\$)"
 
 packages=$(go list ./...)
 failed=

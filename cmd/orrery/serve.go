@@ -17,6 +17,7 @@ import (
 	"orrery.dev/orrery/api/access"
 	"orrery.dev/orrery/emulation"
 	"orrery.dev/orrery/metrics"
+	"orrery.dev/orrery/plan"
 	"orrery.dev/orrery/rundir"
 )
 
@@ -53,8 +54,8 @@ func (o *serveOptions) arguments() []string {
 
 // check says what is wrong with the options before anything is made.
 func (o *serveOptions) check() error {
-	if o.listen == "" && (o.certificate != "" || o.key != "" || len(o.names) > 0) {
-		return usageError(errors.New("--tls-cert, --tls-key and --allow-host say how --listen serves; give --listen, too"))
+	if o.listen == "" && (o.certificate != "" || o.key != "" || len(o.names) > 0 || len(o.metricNodes) > 0) {
+		return usageError(errors.New("--tls-cert, --tls-key, --allow-host and --metrics-nodes say how --listen serves; give --listen, too"))
 	}
 	return nil
 }
@@ -75,12 +76,15 @@ func (o *serveOptions) open(log *slog.Logger) (*api.Listener, error) {
 }
 
 // openRun is open for a run, whose directory keeps tokens and URLs.
-func (o *serveOptions) openRun(name string, log *slog.Logger) (*api.Listener, error) {
+func (o *serveOptions) openRun(p *plan.Plan, log *slog.Logger) (*api.Listener, error) {
+	if _, err := metrics.Ports(p, o.metricNodes); err != nil {
+		return nil, usageError(fmt.Errorf("--metrics-nodes: %w", err))
+	}
 	l, err := o.open(log)
 	if l == nil || err != nil {
 		return nil, err
 	}
-	dir := filepath.Dir(rundir.Socket(name))
+	dir := filepath.Dir(rundir.Socket(p.Scenario.Metadata.Name))
 	err = l.Tokens.Keep(dir)
 	for file, token := range map[string]string{ownerURL: l.Tokens.Owner, viewerURL: l.Tokens.Viewer} {
 		err = errors.Join(err, access.Keep(filepath.Join(dir, file), l.URL(token)))
@@ -106,11 +110,11 @@ func (o *serveOptions) serveRun(ctx context.Context, run *emulation.Run, server 
 	if l == nil {
 		return server.Serve(ctx, socket)
 	}
-	figures, err := metrics.Handler(run, o.metricNodes)
+	ports, err := metrics.Ports(run.Plan(), o.metricNodes)
 	if err != nil {
-		return usageError(fmt.Errorf("--metrics-nodes: %w", err))
+		return err
 	}
-	l.Metrics = figures
+	l.Metrics = metrics.Handler(run, ports)
 	errs := make(chan error, 2)
 	go func() { errs <- server.Serve(ctx, socket) }()
 	go func() { errs <- l.Serve(ctx, server.Handler()) }()

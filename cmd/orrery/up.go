@@ -240,7 +240,7 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	}
 	screen := newScreen(o.plain)
 	log := slog.New(screen.logHandler(o.logs))
-	listener, err := o.serve.openRun(name, log)
+	listener, err := o.serve.openRun(p, log)
 	if err != nil {
 		_ = rundir.Remove(name)
 		return err

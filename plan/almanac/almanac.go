@@ -14,6 +14,7 @@ package almanac
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -36,6 +37,17 @@ type Almanac struct {
 	stride time.Duration
 	marks  []mark // in order of time
 	bytes  int    // of all marks
+	recent []answer
+}
+
+// recentKept is how many answers are kept for those who ask the same: several viewers
+// of one page.
+const recentKept = 4
+
+// answer to a question. Its contacts are not changed.
+type answer struct {
+	from, to time.Duration
+	contacts []plan.Contact
 }
 
 // mark is a cursor between two windows.
@@ -67,11 +79,24 @@ func (a *Almanac) Contacts(ctx context.Context, from, to time.Duration) ([]plan.
 	case <-ctx.Done():
 		return nil, fmt.Errorf("almanac: other questions come first: %w", ctx.Err())
 	}
+	for i := range a.recent {
+		if r := a.recent[i]; r.from == from && r.to == to {
+			return slices.Clone(r.contacts), nil
+		}
+	}
 	cursor, err := a.open(from)
 	if err != nil {
 		return nil, err
 	}
-	return cursor.Contacts(ctx, from, to, func() { a.leave(cursor) })
+	list, err := cursor.Contacts(ctx, from, to, func() { a.leave(cursor) })
+	if err != nil {
+		return nil, err
+	}
+	if len(a.recent) == recentKept {
+		a.recent = slices.Delete(a.recent, 0, 1)
+	}
+	a.recent = append(a.recent, answer{from, to, list})
+	return slices.Clone(list), nil
 }
 
 // open is a cursor at the last mark before an instant.

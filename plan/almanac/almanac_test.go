@@ -62,6 +62,10 @@ func TestAnswersAreThePlans(t *testing.T) {
 			if !alike(got, want, from) {
 				t.Fatalf("from %v to %v: %d contacts, want %d", from, to, len(got), len(want))
 			}
+			clear(got) // it is the asker's
+			if again, err := a.Contacts(context.Background(), from, to); err != nil || !alike(again, want, from) {
+				t.Fatalf("asked again: %d contacts, want %d; %v", len(again), len(want), err)
+			}
 		}
 		if a.bytes > a.memory && len(a.marks) > 1 {
 			t.Fatalf("%d marks take %d bytes of %d", len(a.marks), a.bytes, a.memory)

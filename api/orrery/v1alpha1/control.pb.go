@@ -4231,8 +4231,8 @@ func (*WatchTrafficRequest) Descriptor() ([]byte, []int) {
 type WatchTrafficResponse struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	ScenarioTime *durationpb.Duration   `protobuf:"bytes,1,opt,name=scenario_time,json=scenarioTime,proto3" json:"scenario_time,omitempty"`
-	// Bits per second that each port has sent and that have arrived, in order of
-	// the ports' numbers, float32, little-endian.
+	// Bits per second that each port's node has sent over a link, in order of the
+	// ports' numbers, float32, little-endian.
 	BitsPerSecond []byte `protobuf:"bytes,2,opt,name=bits_per_second,json=bitsPerSecond,proto3" json:"bits_per_second,omitempty"`
 	// Frames per second that were dropped on leaving each port, for whatever reason;
 	// in the same form.

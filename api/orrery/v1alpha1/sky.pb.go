@@ -333,7 +333,7 @@ type InventoryNode struct {
 	Ports     int32 `protobuf:"varint,7,opt,name=ports,proto3" json:"ports,omitempty"`
 	// Of a station: the least elevation in degrees at which its ground links work.
 	MinElevation float64 `protobuf:"fixed64,8,opt,name=min_elevation,json=minElevation,proto3" json:"min_elevation,omitempty"`
-	// Of an orbit: one revolution.
+	// Of an orbit: one revolution, to half a per cent.
 	Period *durationpb.Duration `protobuf:"bytes,9,opt,name=period,proto3" json:"period,omitempty"`
 	// Such as "ospf/bird".
 	Routing       string `protobuf:"bytes,10,opt,name=routing,proto3" json:"routing,omitempty"`
@@ -446,7 +446,7 @@ type InventoryPort struct {
 	// Index into nodes.
 	Node int32  `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// "isl", "inter-shell", "ground", "antenna".
+	// "isl", "intershell", "ground", "antenna".
 	Role          string `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
