@@ -249,6 +249,31 @@ describe("page", { skip: whyNot() || false }, () => {
     }),
   );
 
+  const pictures = process.env.ORRERY_PICTURES;
+  for (const [name, query, options, prepare] of [
+    ["page-pair", "6x11", { colorScheme: "dark" }, { kind: "pair", a: "tempe", b: "fucino" }],
+    ["page-light", "72x22", { colorScheme: "light" }, { kind: "node", name: "fucino" }],
+    ["page-phone", "6x11", { colorScheme: "dark", viewport: { width: 390, height: 844 } }, undefined],
+  ])
+    it(
+      `makes the picture ${name}`,
+      { skip: pictures ? false : "ORRERY_PICTURES names no folder for pictures" },
+      on(query, options, async (page) => {
+        await heading(page, "is running");
+        if (prepare) {
+          await page.evaluate((selection) => {
+            const { stage, session } = globalThis.orrery;
+            globalThis.orrery.select(selection);
+            stage.lookAt(session.inventory.node(selection.a ?? selection.name));
+          }, prepare);
+          await page.waitForFunction(() => !globalThis.orrery.stage.looking.flying);
+          await page.locator(prepare.kind === "pair" ? "#panel svg.chart path.line" : "#panel table.processes").first().waitFor();
+        }
+        await page.evaluate(() => new Promise((done) => setTimeout(done, 1500))); // the timeline asks a moment later
+        await page.screenshot({ path: `${pictures}/${name}.png` });
+      }),
+    );
+
   it(
     "carries 5,000 satellites and 10,000 links",
     on("72x70", {}, async (page) => {

@@ -125,7 +125,7 @@ export class NodePanel implements Panel {
           ${node.ports.map(
             (port) =>
               html`<tr>
-                <td class="head"><span class="dot ${port.up ? "good" : "wait"}"></span>${port.name}</td>
+                <td class="port"><span class="dot ${port.up ? "good" : "wait"}"></span>${port.name}</td>
                 <td>
                   ${port.up
                     ? html`<button

@@ -200,7 +200,8 @@ export function steer(
     if (travelled > 4) looking.drag(dx, dy);
   });
   const end = (event: PointerEvent) => {
-    pointers.delete(event.pointerId);
+    // What went down elsewhere, as on a found name that is gone now, is no tap here.
+    if (!pointers.delete(event.pointerId)) return;
     if (event.type === "pointerup" && travelled <= 4 && pointers.size === 0)
       tap(event.offsetX, event.offsetY, event.shiftKey || event.ctrlKey || event.metaKey);
   };
