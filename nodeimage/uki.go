@@ -56,7 +56,7 @@ func (b *build) initial(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer w.Close()
+	defer func() { _ = w.Close() }() // nothing is written to it
 	return w.EncodeAll(cpio(members), nil), nil
 }
 
@@ -123,7 +123,7 @@ func endOf(file string) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", file, err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	header, ok := f.OptionalHeader.(*pe.OptionalHeader64)
 	if !ok || len(f.Sections) == 0 {
 		return 0, errors.New(file + " is no program for 64 bits")

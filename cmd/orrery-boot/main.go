@@ -22,8 +22,9 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	if err := firstboot.Node(ctx, firstboot.System{}, os.Stdout); err != nil {
+	err := firstboot.Node(ctx, firstboot.System{}, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "orrery-boot: "+err.Error())
 		os.Exit(1)
 	}

@@ -61,7 +61,7 @@ func acquire(ctx context.Context, ifi *net.Interface, local net.IP) (*lease, err
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	ask, err := solicitation(clientID(ifi.HardwareAddr), ifi.HardwareAddr)
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 	"orrery.dev/orrery/provision/registry"
 )
 
-// ImageKey is the environment variable that names an image to boot, for which none is built then.
+// imageKey is the environment variable that names an image to boot, for which none is built then.
 const imageKey = "ORRERY_NODE_IMAGE"
 
 // built is the directory of an image: the one of the environment, or one that is built of this tree.
@@ -45,18 +45,21 @@ func built(ctx context.Context, t *testing.T) string {
 	return filepath.Join(dir, "worker")
 }
 
+// paths of the test: as few boots as show all ways, for iPXE itself is loaded by PXE over TFTP. "orrery provision lab" boots by each.
+var paths = []string{"http", "ipxe"}
+
 // Machines go from power-on to ready by each way of booting, and run the example of three nodes on their way; the server is ended
 // and begun again while they boot, and sends no IPv4.
 func TestMachines(t *testing.T) {
-	if testing.Short() {
-		t.Skip("virtual machines take minutes; leave -short out")
+	if os.Getenv("ORRERY_VM") == "" {
+		t.Skip("virtual machines take minutes; \"make test-vm\" runs them")
 	}
 	if err := Probe(); err != nil {
 		t.Skip(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 18*time.Minute)
 	defer cancel()
-	o := Options{Dir: short(t), Image: built(ctx, t), Paths: []string{"http", "pxe", "ipxe"}, Memory: 1024, Check: "three-nodes", Log: slog.New(slog.DiscardHandler)}
+	o := Options{Dir: short(t), Image: built(ctx, t), Paths: paths, Memory: 1024, Check: "three-nodes", Log: slog.New(slog.DiscardHandler)}
 	o.Capture = filepath.Join(o.Dir, "capture.pcap")
 	l, err := New(o)
 	if errors.Is(err, ErrMissing) {

@@ -54,7 +54,7 @@ func (m *Match) fits(t Traits) bool {
 		(m.Architecture == "" || m.Architecture == t.Architecture)
 }
 
-// Quirks are those of the rule and of the machine's entry, which may be nil both.
+// Merge joins the quirks of the rule and of the machine's entry, which may be nil both.
 func Merge(r *Rule, m *Machine) Quirks {
 	var all Quirks
 	if r != nil {

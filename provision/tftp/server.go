@@ -145,7 +145,7 @@ func (s *Server) transfer(ctx context.Context, r request, to net.Addr, listen fu
 	if err != nil {
 		return 0, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
 	refuse := func(code int, text string) { _, _ = conn.WriteTo(encodeError(code, text), to) }
 
