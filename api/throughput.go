@@ -73,7 +73,7 @@ func (s *Server) iperf(ctx context.Context, from, to *plan.Node, options []strin
 	served := make(chan error, 1)
 	defer func() {
 		end()
-		<-served
+		_ = <-served // that it was ended is no news
 	}()
 	go func() {
 		var said limited

@@ -119,10 +119,11 @@ func (r *Run) checkFailure(f *Failure) error {
 	switch f.Kind {
 	case Cut, Impair:
 		f.Process = ""
-		for _, s := range [2]string{f.A, f.B} {
-			if s == "" && s == f.B && f.A != "" {
-				continue
-			}
+		ends := []string{f.A, f.B}
+		if f.B == "" && f.A != "" {
+			ends = ends[:1] // all of that port's links
+		}
+		for _, s := range ends {
 			if r.port(s) == nil {
 				return wrong("there is no port %q; name one as NODE:PORT, 'orrery nodes NODE' lists them", s)
 			}

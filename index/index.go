@@ -233,7 +233,7 @@ func (i *Index) List(ctx context.Context, f Filter) ([]Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err tells what went wrong
 	var list []Run
 	for rows.Next() {
 		var r Run

@@ -71,7 +71,7 @@ spec.network.mtu: 9000
 // Each mistake gives one sentence that begins with its place.
 func TestBadChanges(t *testing.T) {
 	for _, c := range []struct{ changes, want string }{
-		{"spec.routing[0].protocl: ospf3", `test.yaml:3:3: "protocl" is not a field of spec.routing[0]; `},
+		{"spec.routing[0].protokol: ospf3", `test.yaml:3:3: "protokol" is not a field of spec.routing[0]; `},
 		{"spec.routing[0].daemon: brid", `test.yaml:3:27: daemon is "brid"; did you mean bird?`},
 		{"spec.routing[0].hello: 1ms", `test.yaml:3:26: hello 1ms is out of range`},
 		{"routing[0].hello: 1s", `test.yaml:3:3: "routing[0].hello" is not the path of a field; begin it with spec`},

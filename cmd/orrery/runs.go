@@ -54,7 +54,7 @@ runs' directories hold all that it says, and --add and --rebuild read them.`,
 		if err != nil {
 			return err
 		}
-		defer i.Close()
+		defer func() { _ = i.Close() }() // what it was to keep is written at once
 		if err := changeIndex(cmd.Context(), i, rebuild, add, forget); err != nil {
 			return err
 		}

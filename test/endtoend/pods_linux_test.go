@@ -90,21 +90,21 @@ func TestIridium(t *testing.T) {
 
 // refuses: the webhook that deploy/ installs keeps a scenario from being stored that
 // only orrery validate can tell is wrong.
-func (b *Installed) refuses(ctx context.Context, t *testing.T, text string) {
+func (i *Installed) refuses(ctx context.Context, t *testing.T, text string) {
 	t.Helper()
 	bad := strings.Replace(text, "hello: 1s", "hello: 10s", 1) // longer than dead
 	eventually(t, "the webhook refuses a scenario", func() (bool, string) {
-		_, err := b.Kubectl(ctx, []byte(bad), "apply", "--dry-run=server", "--filename=-")
+		_, err := i.Kubectl(ctx, []byte(bad), "apply", "--dry-run=server", "--filename=-")
 		return err != nil && strings.Contains(err.Error(), "denied the request"), fmt.Sprint(err)
 	})
 }
 
 // verbs do on the cluster what they do on one machine.
-func (b *Installed) verbs(t *testing.T, from, to string) {
+func (i *Installed) verbs(t *testing.T, from, to string) {
 	ctx := patient(t)
 	get := func(into any, args ...string) {
 		t.Helper()
-		out, err := b.Orrery(ctx, args...)
+		out, err := i.Orrery(ctx, args...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func (b *Installed) verbs(t *testing.T, from, to string) {
 	get(&path, "path", from, to, "-o", "json")
 	workers := map[string]bool{}
 	for _, h := range path.Kernel.Hops {
-		out, err := b.Kubectl(ctx, nil, "get", "pod", "iridium--"+h.Node, "--output=jsonpath={.spec.nodeName}")
+		out, err := i.Kubectl(ctx, nil, "get", "pod", "iridium--"+h.Node, "--output=jsonpath={.spec.nodeName}")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func (b *Installed) verbs(t *testing.T, from, to string) {
 		{" ± ", []string{"workers", "iridium"}},
 		{"fe80", []string{"exec", from, "--", "ip", "-6", "address"}},
 	} {
-		out, err := b.Orrery(ctx, c.args...)
+		out, err := i.Orrery(ctx, c.args...)
 		if err != nil || !strings.Contains(out, c.want) {
 			t.Errorf("%v: %v; %q is not in\n%s", c.args, err, c.want, out)
 		}
@@ -173,10 +173,10 @@ func (b *Installed) verbs(t *testing.T, from, to string) {
 			t.Logf("\n%s", out)
 		}
 	}
-	if out, err := b.Orrery(ctx, "exec", from, "--", "sh", "-c", "exit 7"); err == nil || !strings.Contains(err.Error(), "exit status 7") {
+	if out, err := i.Orrery(ctx, "exec", from, "--", "sh", "-c", "exit 7"); err == nil || !strings.Contains(err.Error(), "exit status 7") {
 		t.Errorf("the exit code 7 of a command comes as %v, %s", err, out)
 	}
-	if _, err := b.Orrery(ctx, "pause"); err != nil {
+	if _, err := i.Orrery(ctx, "pause"); err != nil {
 		t.Fatal(err)
 	}
 	var paused struct{ Paused bool }
@@ -184,7 +184,7 @@ func (b *Installed) verbs(t *testing.T, from, to string) {
 		get(&paused, "status", "-o", "json")
 		return paused.Paused, "it moves"
 	})
-	if _, err := b.Orrery(ctx, "resume"); err != nil {
+	if _, err := i.Orrery(ctx, "resume"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the sky moves", func() (bool, string) {
@@ -194,14 +194,14 @@ func (b *Installed) verbs(t *testing.T, from, to string) {
 }
 
 // metrics of each agent tell of its nodes, of frames, and of the other worker.
-func (b *Installed) metrics(t *testing.T) {
+func (i *Installed) metrics(t *testing.T) {
 	ctx := patient(t)
-	agents, err := b.Agents(ctx)
+	agents, err := i.Agents(ctx)
 	if err != nil || len(agents) != 2 {
 		t.Fatalf("the agents are %q, %v", agents, err)
 	}
 	for worker, pod := range agents {
-		figures, err := b.Figures(ctx, pod, 9490)
+		figures, err := i.Figures(ctx, pod, 9490)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,32 +233,32 @@ done
 // crash kills an agent. Its pods go on, their interfaces stay, and frames flow again: over a
 // link at once, and over the network when its daemons have found each other again, since
 // devices have no carrier in between.
-func (b *Installed) crash(t *testing.T, from, to string) {
+func (i *Installed) crash(t *testing.T, from, to string) {
 	ctx := patient(t)
-	worker, err := b.Kubectl(ctx, nil, "get", "pod", "iridium--"+from, "--output=jsonpath={.spec.nodeName}")
+	worker, err := i.Kubectl(ctx, nil, "get", "pod", "iridium--"+from, "--output=jsonpath={.spec.nodeName}")
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Numbers of interfaces are never used again, and tell with the start of the first
 	// process whether these are the same.
 	const state = "grep . /sys/class/net/*/ifindex; cut -d' ' -f1,22 /proc/1/stat"
-	before, err := b.Exec(ctx, "default", "iridium--"+from, "sh", "-c", state)
+	before, err := i.Exec(ctx, "default", "iridium--"+from, "sh", "-c", state)
 	if err != nil {
 		t.Fatal(err)
 	}
-	node, port, address := b.neighbour(ctx, t, string(worker))
-	loopback, err := b.Exec(ctx, "default", "iridium--"+to, "sh", "-c", "ip -6 -o address show dev lo scope global | sed 's/.*inet6 //;s,/.*,,'")
+	node, port, address := i.neighbour(ctx, t, string(worker))
+	loopback, err := i.Exec(ctx, "default", "iridium--"+to, "sh", "-c", "ip -6 -o address show dev lo scope global | sed 's/.*inet6 //;s,/.*,,'")
 	if err != nil {
 		t.Fatal(err)
 	}
-	network := b.pinging(ctx, t, from, strings.TrimSpace(loopback))
+	network := i.pinging(ctx, t, from, strings.TrimSpace(loopback))
 	time.Sleep(3 * time.Second) // so that there are answers before
-	if text, err := b.Machine(string(worker)).Command(ctx, "sh", "-c", killAgent).CombinedOutput(); err != nil {
+	if text, err := i.Machine(string(worker)).Command(ctx, "sh", "-c", killAgent).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
 	killed := time.Now()
 	loop := fmt.Sprintf("until ping -c 1 -W 1 %s%%%s; do sleep 0.05; done", address, port)
-	if out, err := b.Exec(ctx, "default", "iridium--"+node, "sh", "-c", loop); err != nil {
+	if out, err := i.Exec(ctx, "default", "iridium--"+node, "sh", "-c", loop); err != nil {
 		t.Errorf("no frame over the link %s:%s: %v\n%s", node, port, err, out)
 	}
 	t.Logf("an answer over the link %s:%s after %.1f s, with what kubectl exec takes", node, port, time.Since(killed).Seconds())
@@ -268,24 +268,24 @@ func (b *Installed) crash(t *testing.T, from, to string) {
 		t.Errorf("from %s to %s: no answer at all", from, to)
 	}
 	eventually(t, to+" answers again", func() (bool, string) {
-		_, err := b.Orrery(ctx, "ping", from, to, "-c", "1")
+		_, err := i.Orrery(ctx, "ping", from, to, "-c", "1")
 		return err == nil, fmt.Sprint(err)
 	})
-	after, err := b.Exec(ctx, "default", "iridium--"+from, "sh", "-c", state)
+	after, err := i.Exec(ctx, "default", "iridium--"+from, "sh", "-c", state)
 	if err != nil || after != before {
 		t.Errorf("interfaces and the first process were\n%s\nand are, %v,\n%s", before, err, after)
 	}
-	if agents, err := b.Agents(ctx); err == nil {
-		out, _ := b.Kubectl(ctx, nil, "--namespace=orrery-system", "logs", "--tail=6", "--container=agent", agents[string(worker)])
+	if agents, err := i.Agents(ctx); err == nil {
+		out, _ := i.Kubectl(ctx, nil, "--namespace=orrery-system", "logs", "--tail=6", "--container=agent", agents[string(worker)])
 		t.Logf("the agent says\n%s", out)
 	}
 }
 
 // neighbour is a satellite on a worker, its port to the next one of its plane, and that
 // one's address on the link.
-func (b *Installed) neighbour(ctx context.Context, t *testing.T, worker string) (node, port, address string) {
+func (i *Installed) neighbour(ctx context.Context, t *testing.T, worker string) (node, port, address string) {
 	t.Helper()
-	out, err := b.Orrery(ctx, "nodes", "--output=json")
+	out, err := i.Orrery(ctx, "nodes", "--output=json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +304,7 @@ func (b *Installed) neighbour(ctx context.Context, t *testing.T, worker string) 
 			addresses[n.Name+":"+p.Name] = p.LinkLocal
 		}
 	}
-	names, err := b.Kubectl(ctx, nil, "get", "pods", "--field-selector=spec.nodeName="+worker, `--output=jsonpath={.items[*].metadata.labels.orrery\.dev/node}`)
+	names, err := i.Kubectl(ctx, nil, "get", "pods", "--field-selector=spec.nodeName="+worker, `--output=jsonpath={.items[*].metadata.labels.orrery\.dev/node}`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,10 +321,10 @@ func (b *Installed) neighbour(ctx context.Context, t *testing.T, worker string) 
 
 // pinging begins to send echo requests. What it returns waits for the end, and gives the
 // number of answers and the longest time without one.
-func (b *Installed) pinging(ctx context.Context, t *testing.T, from, to string) func() (int, time.Duration) {
+func (i *Installed) pinging(ctx context.Context, t *testing.T, from, to string) func() (int, time.Duration) {
 	t.Helper()
 	const interval = 100 * time.Millisecond
-	ping := exec.CommandContext(ctx, b.programs.Dir+"/kubectl", "exec", "iridium--"+from, "--", "ping", "-W", "5", "-i", "0.1", "-c", "200", to)
+	ping := exec.CommandContext(ctx, i.programs.Dir+"/kubectl", "exec", "iridium--"+from, "--", "ping", "-W", "5", "-i", "0.1", "-c", "200", to)
 	var out strings.Builder
 	ping.Stdout, ping.Stderr = &out, &out
 	if err := ping.Start(); err != nil {
