@@ -28,7 +28,8 @@ type Server struct {
 
 	stopOnce sync.Once
 	stopping chan struct{} // closed when a client asks for the end
-	stopped  chan struct{} // closed when nothing is left of the run
+	stopped  chan struct{} // closed when the run has ended; then:
+	left     string        // what of it could not be removed
 }
 
 var _ orreryv1alpha1connect.ControlServiceHandler = (*Server)(nil)
@@ -47,8 +48,14 @@ func NewServer(run *emulation.Run) *Server {
 // of the run then stops it and calls Stopped.
 func (s *Server) StopRequested() <-chan struct{} { return s.stopping }
 
-// Stopped tells the clients that asked for the end that nothing is left.
-func (s *Server) Stopped() { close(s.stopped) }
+// Stopped tells the clients that asked for the end that the run has ended: that nothing
+// is left of it, or, by the error, what is.
+func (s *Server) Stopped(left error) {
+	if left != nil {
+		s.left = left.Error()
+	}
+	close(s.stopped)
+}
 
 // untilStopped is a context that also ends when nothing is left of the run.
 func (s *Server) untilStopped(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -216,7 +223,7 @@ func (s *Server) Stop(ctx context.Context, _ *connect.Request[pb.StopRequest]) (
 	s.stopOnce.Do(func() { close(s.stopping) })
 	select {
 	case <-s.stopped:
-		return connect.NewResponse(&pb.StopResponse{}), nil
+		return connect.NewResponse(&pb.StopResponse{Problem: s.left}), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -3,6 +3,8 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -248,12 +250,16 @@ func TestPauseIsAnEvent(t *testing.T) {
 	t.Fatal(stream.Err())
 }
 
-// A stop is answered when the owner of the run says that all is gone, not before.
+// A stop is answered when the owner of the run says that it has ended, not before, and
+// with what could not be removed.
 func TestStopWaitsForTheEnd(t *testing.T) {
 	server, cl, _, _ := serve(t)
 	answered := make(chan error, 1)
 	go func() {
-		_, err := cl.Stop(context.Background(), connect.NewRequest(&pb.StopRequest{}))
+		res, err := cl.Stop(context.Background(), connect.NewRequest(&pb.StopRequest{}))
+		if err == nil && res.Msg.GetProblem() != "held" {
+			err = fmt.Errorf("the problem is %q, not what is held", res.Msg.GetProblem())
+		}
 		answered <- err
 	}()
 	<-server.StopRequested()
@@ -262,7 +268,7 @@ func TestStopWaitsForTheEnd(t *testing.T) {
 		t.Fatalf("answered early: %v", err)
 	case <-time.After(50 * time.Millisecond):
 	}
-	server.Stopped()
+	server.Stopped(errors.New("held"))
 	if err := <-answered; err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,7 @@ vm_packages=(
   "squashfs-tools mksquashfs"
   "binutils objcopy"
   "kmod depmod"
+  "cpio cpio"
   "xz-utils xz"
   "systemd-boot-efi /usr/lib/systemd/boot/efi"
   "sbsigntool sbsign"

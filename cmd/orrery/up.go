@@ -310,7 +310,7 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	began := time.Now()
 	ended = true
 	err = run.Stop(context.WithoutCancel(ctx))
-	server.Stopped()
+	server.Stopped(err)
 	endServe()
 	err = errors.Join(err, <-served)
 	fmt.Print(summary(last, plainStyle(), textWidth()))

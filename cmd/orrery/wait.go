@@ -116,9 +116,12 @@ func downCommand() *cobra.Command {
 func down(ctx context.Context, name string) error {
 	began := time.Now()
 	if alive(name) == nil {
-		_, err := api.Dial(rundir.Socket(name)).Stop(ctx, connect.NewRequest(&pb.StopRequest{}))
+		res, err := api.Dial(rundir.Socket(name)).Stop(ctx, connect.NewRequest(&pb.StopRequest{}))
 		if err == nil {
 			waitGone(ctx, rundir.Dir(name))
+			if p := res.Msg.GetProblem(); p != "" {
+				return errors.New(p)
+			}
 			fmt.Printf("%s ended in %s\n", name, short(time.Since(began)))
 			return nil
 		}

@@ -1258,7 +1258,8 @@ type Event struct {
 	// Scenario time of the event; of a topology event the exact instant of the plan.
 	At *durationpb.Duration `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
 	// Kind: link-up, link-down, process-up, process-down, process-failed, reachable, unreachable,
-	// converged, paused, resumed, speed, fidelity, injected, undone, note.
+	// converged, paused, resumed, speed, fidelity, injected, undone, metric-raised,
+	// metric-restored, note.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Ports of a link as NODE:PORT, or nodes.
 	A        string                 `protobuf:"bytes,3,opt,name=a,proto3" json:"a,omitempty"`
@@ -3094,7 +3095,9 @@ func (*StopRequest) Descriptor() ([]byte, []int) {
 }
 
 type StopResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What could not be removed, and who holds it; empty if nothing is left.
+	Problem       string `protobuf:"bytes,1,opt,name=problem,proto3" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3127,6 +3130,13 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
 	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *StopResponse) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
 }
 
 type GetNodeRequest struct {
@@ -5142,8 +5152,9 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x0fSetSpeedRequest\x12\x14\n" +
 	"\x05speed\x18\x01 \x01(\x01R\x05speed\"\x12\n" +
 	"\x10SetSpeedResponse\"\r\n" +
-	"\vStopRequest\"\x0e\n" +
-	"\fStopResponse\"$\n" +
+	"\vStopRequest\"(\n" +
+	"\fStopResponse\x12\x18\n" +
+	"\aproblem\x18\x01 \x01(\tR\aproblem\"$\n" +
 	"\x0eGetNodeRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\xbf\x03\n" +
 	"\x0fGetNodeResponse\x12)\n" +
