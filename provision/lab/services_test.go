@@ -105,7 +105,13 @@ func join(t *testing.T, s *Segment, mac string) *node {
 		}
 		return copy(b, b[tap.HeaderLen:k]), nil
 	})
-	n.in(func() error { return netlink.LinkSetUp(n.link) })
+	n.in(func() error {
+		// Its link-local address is to be there at once, as firmware waits for it.
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/eth0/accept_dad", []byte("0"), 0o644); err != nil {
+			return err
+		}
+		return netlink.LinkSetUp(n.link)
+	})
 	return n
 }
 
