@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,7 +39,10 @@ func TestFetch(t *testing.T) {
 		content := rapid.SliceOfN(rapid.Byte(), 1, 5000).Draw(t, "content")
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		breaks := rapid.IntRange(0, 5).Draw(t, "breaks")
+		var mu sync.Mutex // an aborted connection may end while the next one is served
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
 			if breaks > 0 {
 				breaks--
 				var from int

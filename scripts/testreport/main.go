@@ -7,7 +7,7 @@
 // It exits with 1 if anything failed or nothing ran. With -failures it writes
 // which tests failed, one a line, as package and pattern for "go test -run": none,
 // should anything have failed that is not a test, such as a build or a package
-// that panicked.
+// that panicked, or should there have been a data race.
 package main
 
 import (
@@ -65,6 +65,7 @@ type report struct {
 	skips     []string
 	failed    map[string]bool // packages
 	badBuilds bool
+	races     bool
 	badTests  bool
 }
 
@@ -102,6 +103,7 @@ func (r *report) take(e event) {
 	case "build-fail":
 		r.badBuilds = true
 	case "output":
+		r.races = r.races || strings.HasPrefix(e.Output, "WARNING: DATA RACE")
 		if e.Test == "" && packageLine.MatchString(e.Output) {
 			fmt.Fprint(r.out, e.Output)
 			return
@@ -202,8 +204,8 @@ func (r *report) failures() int {
 
 // patterns are the failed tests without their parents, which failed because of them.
 func (r *report) patterns() []string {
-	if r.badBuilds {
-		return nil
+	if r.badBuilds || r.races {
+		return nil // a second try would only hide it
 	}
 	within := map[test]bool{} // has a test that failed below it
 	packages := map[string]bool{}

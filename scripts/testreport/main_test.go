@@ -95,6 +95,7 @@ func TestPatterns(t *testing.T) {
 	for name, event := range map[string]string{
 		"a package that panicked": `{"Action":"fail","Package":"c"}`,
 		"a build":                 `{"Action":"build-fail","ImportPath":"c"}`,
+		"a data race":             `{"Action":"output","Package":"b","Test":"TestY","Output":"WARNING: DATA RACE\n"}`,
 	} {
 		r, _ := run(t, append(subtest, event)...)
 		if got := r.patterns(); len(got) > 0 {
