@@ -70,12 +70,13 @@ func iperfOptions(length time.Duration, rate float64, congestion string) []strin
 func (s *Server) iperf(ctx context.Context, from, to *plan.Node, options []string) ([]byte, error) {
 	nodes, there, here := s.run.Nodes(), s.run.Loopback(to.Index).String(), s.run.Loopback(from.Index).String()
 	serving, end := context.WithCancel(ctx)
-	served := make(chan error, 1)
+	served, gone := make(chan error, 1), make(chan struct{})
 	defer func() {
 		end()
-		_ = <-served // that it was ended is no news
+		<-gone
 	}()
 	go func() {
+		defer close(gone)
 		var said limited
 		code, err := nodes.Exec(serving, to.Name, []string{"iperf3", "-s", "-1", "-B", there}, node.Stdio{In: strings.NewReader(""), Out: &said, Err: &said})
 		if err == nil && code != 0 {
