@@ -104,7 +104,6 @@ func (s *Server) iperf(ctx context.Context, from, to *plan.Node, options []strin
 		select { // the server is not listening yet
 		case <-tick.C:
 		case err := <-served:
-			served <- nil
 			return nil, err
 		case <-ctx.Done():
 			return nil, ctx.Err()
