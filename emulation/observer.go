@@ -332,7 +332,7 @@ func (o *observer) pairRow(at time.Duration, source, target int, p *observe.Pair
 	from, to := o.sources[source], o.targets[target]
 	row := record.PairState{
 		At: at.Microseconds(), Source: o.run.name(from), Destination: o.run.name(to),
-		State: p.State.String(), Reason: p.Cause.String(),
+		State: p.State.String(), Reason: p.Cause.String(), Partly: p.Partly,
 	}
 	for _, n := range p.Nodes {
 		row.Path = append(row.Path, o.run.name(int(n)))

@@ -1,20 +1,56 @@
 package observe
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
-// begin starts to look at a destination anew.
-func (v *Verifier) begin(d int) {
+// explore looks at how all sources fare with a destination.
+func (v *Verifier) explore(d int) {
 	v.epoch++
 	clear(v.visited[d])
+	v.forks, v.ways = false, v.ways[:0]
+	all := true
+	for _, source := range v.cfg.Sources {
+		all = v.look(d, source).cause == Arrived && all
+	}
+	if v.forks && !all {
+		v.retrace(v.cfg.Destinations[d].Node)
+	}
+}
+
+// retrace finds, for each node that was looked at, the fewest links by which packets
+// may arrive. It goes back from the destination: forward, what is known of a node while
+// it is being looked at does not tell by which ways a loop is left.
+func (v *Verifier) retrace(destination int32) {
+	slices.SortFunc(v.ways, func(a, b step) int { return cmp.Compare(a.to, b.to) })
+	for i := range v.depth {
+		v.depth[i] = None
+	}
+	v.depth[destination] = 0
+	v.queue = append(v.queue[:0], destination)
+	for i := 0; i < len(v.queue); i++ {
+		n := v.queue[i]
+		k, _ := slices.BinarySearchFunc(v.ways, n, func(s step, n int32) int { return cmp.Compare(s.to, n) })
+		for ; k < len(v.ways) && v.ways[k].to == n; k++ {
+			if from := v.ways[k].from; v.depth[from] == None {
+				v.depth[from] = v.depth[n] + 1
+				v.queue = append(v.queue, from)
+			}
+		}
+	}
 }
 
 // follow finds how packets from a node fare, into p. Its slices are replaced and never
 // changed, since others may have them.
-func (v *Verifier) follow(d int, source int32, p *Pair) {
-	m := v.look(d, source)
-	p.Cause = m.cause
+func (v *Verifier) follow(source int32, p *Pair) {
+	m := &v.marks[source]
+	p.Cause, p.Partly = m.cause, false
 	if m.cause == Arrived && m.long > hopLimit {
-		p.Cause = TooLong
+		p.Cause, p.Partly = TooLong, m.short <= hopLimit
+	}
+	if m.cause != Arrived && v.forks {
+		p.Partly = v.depth[source] != None && v.depth[source] <= hopLimit
 	}
 	nodes, ports := v.pathNodes[:0], v.pathPorts[:0]
 	for n := source; ; {
@@ -64,7 +100,7 @@ func (v *Verifier) look(d int, n int32) *mark {
 			m.cause = Discarded
 			break
 		}
-		if v.take(d, m, e.hops) {
+		if v.take(d, n, m, e.hops) {
 			break
 		}
 	}
@@ -73,15 +109,17 @@ func (v *Verifier) look(d int, n int32) *mark {
 }
 
 // take has a node's packets go by any of some hops that has carrier; false if none has.
-func (v *Verifier) take(d int, m *mark, hops []Hop) (taken bool) {
+func (v *Verifier) take(d int, n int32, m *mark, hops []Hop) (taken bool) {
 	for _, h := range hops {
 		if h.Port == None || !v.link[h.Port].carrier {
 			continue
 		}
-		cause, first, long := v.pass(d, h), h.Port, int32(0)
+		cause, first, long, short := v.pass(d, h), h.Port, int32(0), int32(0)
 		if cause == Arrived { // at the next node
-			next := v.look(d, v.cfg.Ports[v.link[h.Port].peer])
-			cause, long = next.cause, next.long+1
+			node := v.cfg.Ports[v.link[h.Port].peer]
+			v.ways = append(v.ways, step{n, node})
+			next := v.look(d, node)
+			cause, long, short = next.cause, next.long+1, next.short+1
 			if next.open {
 				cause = GoesInCycle
 			}
@@ -92,6 +130,10 @@ func (v *Verifier) take(d int, m *mark, hops []Hop) (taken bool) {
 			m.cause, m.first = cause, first
 		}
 		m.long = max(m.long, long)
+		if !taken || short < m.short {
+			m.short = short
+		}
+		v.forks = v.forks || taken
 		taken = true
 	}
 	return taken

@@ -74,6 +74,9 @@ func (c Cause) String() string {
 type Pair struct {
 	State State
 	Cause Cause
+	// Partly tells that of several ways, which a packet's flow label and ports choose
+	// from, at least one arrives although State is that of another.
+	Partly bool
 	// Nodes from the source to where packets end, and the ports by which they leave
 	// all of these but the last. Of several ways it is one that fares as State says.
 	Nodes, Ports []int32
@@ -116,6 +119,9 @@ type Verifier struct {
 	// Of one destination's evaluation:
 	marks                []mark
 	epoch                uint32
+	forks                bool   // some node has more than one way
+	ways                 []step // all that packets may take
+	depth                []int32
 	queue                []int32
 	pathNodes, pathPorts []int32
 }
@@ -139,7 +145,11 @@ type mark struct {
 	cause Cause
 	first int32 // port of the way that fares as state says, None where packets end
 	long  int32 // links of the longest way, if all arrive
+	short int32 // and of the shortest
 }
+
+// step is that packets go from one node to another.
+type step struct{ from, to int32 }
 
 type bitset []uint64
 
@@ -155,7 +165,7 @@ func New(cfg Config) *Verifier {
 		ports:   make([][]int32, cfg.Nodes),
 		pairs:   make([]Pair, len(cfg.Destinations)*len(cfg.Sources)),
 		visited: make([]bitset, len(cfg.Destinations)), dirty: make([]bool, len(cfg.Destinations)),
-		component: make([]int32, cfg.Nodes), marks: make([]mark, cfg.Nodes),
+		component: make([]int32, cfg.Nodes), marks: make([]mark, cfg.Nodes), depth: make([]int32, cfg.Nodes),
 	}
 	for i := range v.link {
 		v.link[i].peer = None
@@ -302,7 +312,7 @@ func (v *Verifier) Update() []Change {
 	var changes []Change
 	for d := range v.dirty {
 		if v.dirty[d] {
-			v.begin(d)
+			v.explore(d)
 		}
 		if !v.dirty[d] && !v.stale {
 			continue
@@ -314,11 +324,11 @@ func (v *Verifier) Update() []Change {
 			p := v.pair(d, s)
 			now := *p
 			if v.dirty[d] {
-				v.follow(d, source, &now)
+				v.follow(source, &now)
 			}
 			connected := v.component[source] == v.component[v.cfg.Destinations[d].Node]
 			now.State = judge(now.Cause, connected)
-			if now.State == p.State && now.Cause == p.Cause && (!v.dirty[d] || slices.Equal(now.Nodes, p.Nodes) && slices.Equal(now.Ports, p.Ports)) {
+			if now.State == p.State && now.Cause == p.Cause && now.Partly == p.Partly && (!v.dirty[d] || slices.Equal(now.Nodes, p.Nodes) && slices.Equal(now.Ports, p.Ports)) {
 				continue
 			}
 			changes = append(changes, Change{Source: s, Destination: d, Before: *p, Now: now})

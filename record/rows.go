@@ -51,6 +51,9 @@ type PairState struct {
 	Destination string `json:"destination" parquet:"destination,dict"`
 	// State: reachable, black-hole, loop, no-path.
 	State string `json:"state" parquet:"state,dict"`
+	// Partly tells that the pair is not reachable by all of several ways of equal cost,
+	// but by some: which one a packet takes is up to its flow.
+	Partly bool `json:"partly,omitempty" parquet:"partly"`
 	// Sample marks rows that repeat a state while nothing but delay changes.
 	Sample bool `json:"sample,omitempty" parquet:"sample"`
 	// Path holds the nodes from the source to where packets end up.
