@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"orrery.dev/orrery/record"
 )
@@ -62,9 +65,12 @@ type Options struct {
 	// MaxRuns is how many runs are acceptable; 0 for any number.
 	MaxRuns int
 	// Again replaces complete runs that were made of something else.
-	Again    bool
+	Again bool
+	// AtOnce is how many runs go on at the same time; 0 is 1. More share the host, and
+	// the verdict of each says whether it was large enough.
+	AtOnce   int
 	Launcher Launcher
-	// Tell is called for each step, if it is not nil.
+	// Tell is called for each step, one at a time, if it is not nil.
 	Tell func(Step)
 }
 
@@ -100,42 +106,57 @@ func (e *Experiment) Do(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	failed := 0
+	var (
+		mu     sync.Mutex // guards the manifest, and calls of Tell
+		failed int
+	)
+	all, running := errgroup.WithContext(ctx)
+	all.SetLimit(max(1, o.AtOnce))
 	for i, r := range runs {
-		step := Step{Run: r, Number: i + 1, Of: len(runs)}
-		tell := func(s State, rec *record.Run, err error) {
-			step.State, step.Record, step.Err = s, rec, err
-			if o.Tell != nil {
-				o.Tell(step)
+		if running.Err() != nil {
+			break // or a run that was not begun would be told of
+		}
+		all.Go(func() error {
+			step := Step{Run: r, Number: i + 1, Of: len(runs)}
+			tell := func(s State, rec *record.Run, err error) {
+				step.State, step.Record, step.Err = s, rec, err
+				if o.Tell != nil {
+					o.Tell(step)
+				}
 			}
-		}
-		j, text, err := e.job(r, o.Out)
-		if err != nil {
-			return err
-		}
-		step.Job = j
-		if kept[i] != nil {
-			tell(Kept, kept[i], nil)
-			continue
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		tell(Started, nil, nil)
-		done, err := launch(ctx, o.Launcher, j, text)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			failed++
-			m.Failures[r.String()] = err.Error()
-			tell(Failed, nil, err)
-		} else {
-			tell(Done, done, nil)
-		}
-		if err := m.write(o.Out); err != nil {
-			return err
-		}
+			j, text, err := e.job(r, o.Out)
+			if err != nil {
+				return err
+			}
+			step.Job = j
+			mu.Lock()
+			defer mu.Unlock()
+			if kept[i] != nil {
+				tell(Kept, kept[i], nil)
+				return nil
+			}
+			if running.Err() != nil {
+				return running.Err()
+			}
+			tell(Started, nil, nil)
+			mu.Unlock()
+			done, err := launch(running, o.Launcher, j, text)
+			mu.Lock()
+			if running.Err() != nil {
+				return running.Err()
+			}
+			if err != nil {
+				failed++
+				m.Failures[r.String()] = err.Error()
+				tell(Failed, nil, err)
+			} else {
+				tell(Done, done, nil)
+			}
+			return m.write(o.Out)
+		})
+	}
+	if err := errors.Join(all.Wait(), ctx.Err()); err != nil {
+		return err
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d runs %w; the same command tries them again and keeps the others", failed, len(runs), ErrFailed)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,6 +58,41 @@ func launcher() *experimenttest.Launcher {
 	return &experimenttest.Launcher{Behaviours: map[string]experimenttest.Behaviour{
 		"isis": {Repair: time.Second, Stretch: 1.1}, "ospf": {Repair: 3 * time.Second, Stretch: 1.1},
 	}}
+}
+
+// Two runs share the host, never three: each of four waits for a second one.
+func TestAtOnce(t *testing.T) {
+	e, out := load(t, file), filepath.Join(t.TempDir(), "out")
+	l := launcher()
+	var going atomic.Int32
+	meet := make(chan struct{})
+	l.Meanwhile = func() {
+		if n := going.Add(1); n > 2 {
+			t.Errorf("%d runs go on at the same time", n)
+		}
+		select {
+		case meet <- struct{}{}:
+		case <-meet:
+		case <-time.After(30 * time.Second):
+			t.Error("a run goes on alone")
+		}
+		going.Add(-1)
+	}
+	var told []experiment.State
+	if err := e.Do(t.Context(), experiment.Options{Out: out, AtOnce: 2, Launcher: l, Tell: func(s experiment.Step) { told = append(told, s.State) }}); err != nil {
+		t.Fatal(err)
+	}
+	count := func(want experiment.State) (n int) {
+		for _, s := range told {
+			if s == want {
+				n++
+			}
+		}
+		return n
+	}
+	if len(l.Launched) != 4 || count(experiment.Started) != 4 || count(experiment.Done) != 4 {
+		t.Errorf("launched %v, told %v", l.Launched, told)
+	}
 }
 
 // A crash loses the run that goes on, and nothing else.

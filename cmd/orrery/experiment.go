@@ -30,6 +30,7 @@ type experimentOptions struct {
 	out     string
 	maxRuns int
 	again   bool
+	atOnce  int
 	dryRun  bool
 	open    bool
 }
@@ -44,8 +45,9 @@ func experimentCommand() *cobra.Command {
 	run := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Run all variants of an experiment and write one report",
-		Long: `Run each variant of an experiment as often as its file asks for, one after the
-other, each into a directory of its own, and write a report on all of them.
+		Long: `Run each variant of an experiment as often as its file asks for, each into a
+directory of its own, and write a report on all of them. Runs follow one after
+the other, or share the host by --at-once.
 Complete runs are kept: after a crash, or with more repetitions, the same
 command does what is missing. A run that fails does not keep the others from
 being done.`,
@@ -58,6 +60,7 @@ being done.`,
 	f.StringVar(&o.out, "out", "", "directory of the experiment; default its name, here")
 	f.IntVar(&o.maxRuns, "max-runs", 100, "refuse an experiment of more runs; 0 for any number")
 	f.BoolVar(&o.again, "again", false, "replace complete runs that were made of something else than the file says now")
+	f.IntVar(&o.atOnce, "at-once", 1, "how many runs share the host at the same time; the verdict of each says whether it was large enough")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only list variants and runs")
 	f.BoolVar(&o.open, "open", false, "open the report at the end")
 	c.AddCommand(run)
@@ -76,13 +79,16 @@ func runExperiment(ctx context.Context, file string, o *experimentOptions) error
 	if out == "" {
 		out = e.Metadata.Name
 	}
+	if o.atOnce < 1 {
+		return usageError(fmt.Errorf("--at-once is %d; give 1 or more", o.atOnce))
+	}
 	unlock, err := lockDirectory(out)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	p := newProgress(e, os.Stdout)
-	done := e.Do(ctx, experiment.Options{Out: out, MaxRuns: o.maxRuns, Again: o.again, Launcher: upLauncher{}, Tell: p.step})
+	p := newProgress(e, o.atOnce, os.Stdout)
+	done := e.Do(ctx, experiment.Options{Out: out, MaxRuns: o.maxRuns, Again: o.again, AtOnce: o.atOnce, Launcher: upLauncher{}, Tell: p.step})
 	p.close()
 	switch {
 	case errors.Is(done, experiment.ErrTooMany), errors.Is(done, experiment.ErrOther):
@@ -196,17 +202,23 @@ type progress struct {
 	stop       chan struct{}
 	stopped    sync.WaitGroup
 
-	mu      sync.Mutex // guards the rest
-	current experiment.Step
-	running bool
-	began   time.Time
+	atOnce  int
+	mu      sync.Mutex    // guards the rest
+	running []going       // in the order of their beginnings
 	extra   time.Duration // what runs took beyond their orbital time, in sum
-	done    int
-	left    time.Duration // host time of the runs to come, as far as it is orbital
+	done    int           // of these
+	to      int           // runs to come, and going on
+	left    time.Duration // host time of these, as far as it is orbital
 }
 
-func newProgress(e *experiment.Experiment, out *os.File) *progress {
-	p := &progress{experiment: e, out: out, live: isTerminal(out), stop: make(chan struct{})}
+// going is a run that goes on.
+type going struct {
+	step  experiment.Step
+	began time.Time
+}
+
+func newProgress(e *experiment.Experiment, atOnce int, out *os.File) *progress {
+	p := &progress{experiment: e, out: out, live: isTerminal(out), stop: make(chan struct{}), atOnce: atOnce, to: len(e.Runs())}
 	for _, r := range e.Runs() {
 		p.left += e.HostTime(r)
 	}
@@ -226,13 +238,22 @@ func (p *progress) tick() {
 		case <-t.C:
 		}
 		p.mu.Lock()
-		if p.running {
-			s := p.current
-			fmt.Fprintf(p.out, "\r\x1b[K[%d/%d] %s: %s of about %s; about %s left", s.Number, s.Of, s.Run, time.Since(p.began).Round(time.Second),
-				p.expected(s.Run).Round(time.Second), p.remaining().Round(time.Minute))
+		if len(p.running) > 0 {
+			fmt.Fprint(p.out, "\r\x1b[K", p.line())
 		}
 		p.mu.Unlock()
 	}
+}
+
+// line tells of the runs that go on: of the one that began first, and how many more.
+func (p *progress) line() string {
+	first := p.running[0]
+	text := fmt.Sprintf("[%d/%d] %s: %s of about %s", first.step.Number, first.step.Of, first.step.Run,
+		time.Since(first.began).Round(time.Second), p.expected(first.step.Run).Round(time.Second))
+	if others := len(p.running) - 1; others > 0 {
+		text += fmt.Sprintf(", and %d more", others)
+	}
+	return text + fmt.Sprintf("; about %s left", p.remaining().Round(time.Minute))
 }
 
 // expected is how long a run takes, with what the others needed besides.
@@ -247,41 +268,46 @@ func (p *progress) expected(r experiment.Run) time.Duration {
 func (p *progress) remaining() time.Duration {
 	d := p.left
 	if p.done > 0 {
-		d += p.extra / time.Duration(p.done) * time.Duration(p.current.Of-p.current.Number+1)
+		d += p.extra / time.Duration(p.done) * time.Duration(p.to)
 	}
-	return max(0, d-time.Since(p.began))
+	for _, g := range p.running {
+		d -= time.Since(g.began)
+	}
+	return max(0, d/time.Duration(p.atOnce))
 }
 
 // step is experiment.Options.Tell.
 func (p *progress) step(s experiment.Step) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.current = s
 	if p.live {
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}
 	head := fmt.Sprintf("[%d/%d] %s: ", s.Number, s.Of, s.Run)
-	nominal := p.experiment.HostTime(s.Run)
-	switch s.State {
-	case experiment.Started:
-		p.running, p.began = true, time.Now()
+	if s.State == experiment.Started {
+		p.running = append(p.running, going{s, time.Now()})
 		if !p.live {
 			fmt.Fprintf(p.out, "%sstarted, takes about %s\n", head, p.expected(s.Run).Round(time.Second))
 		}
 		return
+	}
+	nominal := p.experiment.HostTime(s.Run)
+	p.left -= nominal
+	p.to--
+	var took time.Duration
+	if i := slices.IndexFunc(p.running, func(g going) bool { return g.step.Number == s.Number }); i >= 0 {
+		took = time.Since(p.running[i].began)
+		p.running = slices.Delete(p.running, i, i+1)
+	}
+	switch s.State {
 	case experiment.Kept:
-		p.left -= nominal
 		fmt.Fprintf(p.out, "%scomplete already, %s\n", head, verdictText(s.Record))
 	case experiment.Done:
-		took := time.Since(p.began)
-		p.left -= nominal
 		p.extra, p.done = p.extra+max(0, took-nominal), p.done+1
 		fmt.Fprintf(p.out, "%sdone in %s, %s\n", head, took.Round(time.Second), verdictText(s.Record))
 	case experiment.Failed:
-		p.left -= nominal
 		fmt.Fprintf(p.out, "%sfailed: %v\n", head, s.Err)
 	}
-	p.running = false
 	if s.State == experiment.Failed {
 		return
 	}

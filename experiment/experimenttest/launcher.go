@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"sync"
 	"time"
 
 	"orrery.dev/orrery/experiment"
@@ -42,8 +43,12 @@ type Launcher struct {
 	// Kill.
 	Crash int
 	Kill  context.CancelFunc
+	// Meanwhile, if not nil, is called while a run goes on.
+	Meanwhile func()
 	// Launched are the names of jobs in order.
 	Launched []string
+
+	mu sync.Mutex // guards Launched
 }
 
 // stations of the made-up network.
@@ -53,7 +58,13 @@ const events = 20 * time.Second // between two topology events
 
 // Launch implements experiment.Launcher.
 func (l *Launcher) Launch(ctx context.Context, j *experiment.Job) error {
+	l.mu.Lock()
 	l.Launched = append(l.Launched, j.Name)
+	crashes := l.Crash == len(l.Launched)
+	l.mu.Unlock()
+	if l.Meanwhile != nil {
+		l.Meanwhile()
+	}
 	variant := j.Labels[experiment.LabelVariant]
 	if err := l.Fail[variant]; err != nil {
 		return err
@@ -71,7 +82,6 @@ func (l *Launcher) Launch(ctx context.Context, j *experiment.Job) error {
 	if err != nil {
 		return err
 	}
-	crashes := l.Crash == len(l.Launched)
 	n := newNetwork(j, b, w)
 	n.live(run.Span.From, run.Span.To)
 	if crashes {
