@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"orrery.dev/orrery/assignment"
 	"orrery.dev/orrery/emulation"
 	"orrery.dev/orrery/orbit"
 	"orrery.dev/orrery/plan"
@@ -39,6 +40,9 @@ type Need struct {
 	// longest round trip may be by geometry.
 	Rate      float64
 	RoundTrip time.Duration
+
+	// Requests of all pods, if nodes are pods: CPUs and bytes.
+	PodCPU, PodMemory float64
 
 	// Software lists the routing suites that are needed: router.BIRD, router.FRR.
 	Software []string
@@ -84,6 +88,9 @@ func NeedOf(p *plan.Plan, frr int) (Need, error) {
 		Rate:         fastest(&p.Scenario.Spec),
 		RoundTrip:    roundTrip(p),
 	}
+	if n.PodCPU, n.PodMemory, err = requests(p); err != nil {
+		return Need{}, err
+	}
 	n.Disk = int64(d.Nodes*filesPerNode+d.Processes()*filesPerProcess)*block + int64(d.Bound)*bytesPerBound + roomForLogs
 	routing := make(map[string]bool)
 	for _, r := range d.Routing {
@@ -124,6 +131,33 @@ func NeedOf(p *plan.Plan, frr int) (Need, error) {
 		n.HostFiles += count * each.files
 	}
 	return n, nil
+}
+
+// requests of a plan's pods, in CPUs and bytes, where the operator has its defaults.
+func requests(p *plan.Plan) (cpu, memory float64, err error) {
+	kubernetes := &p.Scenario.Spec.Kubernetes
+	for i := range p.Nodes {
+		daemon := ""
+		if entry := assignment.Routing(p, i); entry != nil {
+			if daemon, err = router.Daemon(*entry); err != nil {
+				return 0, 0, err
+			}
+		}
+		list := scenario.DefaultRequests(daemon)
+		if g := kubernetes.Group(p.Nodes[i].Name); g >= 0 && kubernetes.Pods[g].Requests != nil {
+			list = kubernetes.Pods[g].Requests
+		}
+		for name, sum := range map[string]*float64{"cpu": &cpu, "memory": &memory} {
+			if text, ok := list[name]; ok {
+				v, err := scenario.Amount(text)
+				if err != nil {
+					return 0, 0, err
+				}
+				*sum += v
+			}
+		}
+	}
+	return cpu, memory, nil
 }
 
 // fastest is the highest rate of any link, 0 if none is limited.

@@ -42,6 +42,8 @@ func NeedOfWorker(whole Need, workers int) Need {
 		Views:       pods,
 		Threads:     share(whole.Threads) + pods*threadsPerPod,
 		Memory:      memoryOfWorker + whole.Memory/int64(workers) + int64(pods)*memoryPerPod,
+		PodCPU:      whole.PodCPU / float64(workers),
+		PodMemory:   whole.PodMemory / float64(workers),
 	}
 }
 
@@ -51,7 +53,7 @@ func ExamineWorker(need Need, have Facts) []Finding {
 	for _, check := range []func(Need, Facts) []Finding{
 		kernel, privileges, devices, ipv6,
 		descriptors, runtimeFiles, hostFiles, processes, namespaces, podMounts, neighbours,
-		podsOfKubelet, podAddresses, memory, processors, podPriority,
+		podsOfKubelet, podAddresses, podRequests, memory, processors, podPriority,
 	} {
 		out = append(out, check(need, have)...)
 	}
@@ -84,6 +86,31 @@ func podsOfKubelet(need Need, _ Facts) []Finding {
 	f := Finding{Check: "maxPods of the kubelet", Have: fmt.Sprintf("not seen; %d by default", kubeletPods), Need: number(need.Nodes)}
 	if need.Nodes > kubeletPods {
 		return f.worse(Note, "pods beyond it stay Pending", fmt.Sprintf("set maxPods: %d or more in the kubelet's configuration, or spread the pods over more workers", need.Nodes+kubeletPods/10))
+	}
+	return f.fine()
+}
+
+// othersShare of a worker is what other pods request, the agent among them.
+const othersShare = 0.1
+
+// podRequests: the scheduler gives a worker no more pods than fit by what they request,
+// whatever they use.
+func podRequests(need Need, have Facts) []Finding {
+	cpu, bytes := have.CPUs*(1-othersShare), float64(have.MemoryAvailable)*(1-othersShare)
+	f := Finding{
+		Check: "requests of pods", Have: fmt.Sprintf("%.3g CPUs, %s, less a tenth for others", have.CPUs, size(have.MemoryAvailable)),
+		Need: fmt.Sprintf("%.3g CPUs, %s", need.PodCPU, size(int64(need.PodMemory))),
+	}
+	fit := 1.0
+	if need.PodCPU > cpu {
+		fit = cpu / need.PodCPU
+	}
+	if need.PodMemory > bytes {
+		fit = min(fit, bytes/need.PodMemory)
+	}
+	if fit < 1 {
+		return f.worse(Missing, fmt.Sprintf("pods beyond the first %s stay Pending", number(int(fit*float64(need.Nodes)))),
+			`set requests of less in the scenario's kubernetes.pods, such as {cpu: "0", memory: 4Mi}, or spread the pods over more workers`)
 	}
 	return f.fine()
 }

@@ -65,6 +65,21 @@ func TestPodsThatDoNotFit(t *testing.T) {
 	}
 }
 
+// The scheduler counts what pods request: a worker of two CPUs took 376 pods of 5m each.
+func TestRequestsOfPods(t *testing.T) {
+	have := roomy()
+	have.CPUs, have.MemoryAvailable = 2, 24<<30
+	for _, c := range []struct {
+		cpu, memory float64
+		want        string
+	}{{10, 2000 * 16 << 20, "the first 360 stay"}, {1, 2000 * 16 << 20, "the first 1,382 stay"}, {1.8, 8 << 30, ""}} {
+		f := find(t, doctor.ExamineWorker(doctor.NeedOfWorker(doctor.Need{Nodes: 2000, PodCPU: c.cpu, PodMemory: c.memory}, 1), have), "requests of pods")
+		if c.want == "" && f.Verdict != doctor.OK || c.want != "" && (f.Verdict != doctor.Missing || !strings.Contains(f.Consequence, c.want)) {
+			t.Errorf("%g CPUs, %g bytes: %s, want %q", c.cpu, c.memory, f.Sentence(), c.want)
+		}
+	}
+}
+
 // More workers never need more of one of them, and all shares together are no less than the
 // whole.
 func TestSharesOfWorkers(t *testing.T) {

@@ -19,9 +19,11 @@ import (
 // as those of pods. Beside what was there they get ports, addresses and settings as a
 // node of Linux does. Guests keeps no processes and no files.
 //
-// Its devices stay when the program ends, without carrier; Add takes them over again.
+// Its devices stay when the program ends, without carrier unless a Keeper has their files;
+// Add takes them over again.
 type Guests struct {
 	roster
+	keeper Keeper
 
 	mu      sync.Mutex // guards the rest, and is held while nodes change
 	sysctls *sysctls
@@ -34,6 +36,17 @@ type guest struct {
 	namespace NamespaceID
 }
 
+// Keeper keeps the files of devices for the next program, which Add then gets, if this one
+// crashes. It is safe for concurrent use.
+type Keeper interface {
+	// Take returns the descriptor that was kept under a name when this program began, once.
+	Take(name string) (fd int, ok bool)
+	// Keep has the file behind a descriptor kept under a name, in place of what was.
+	Keep(name string, fd int) error
+	// Drop has nothing kept under a name any more.
+	Drop(name string) error
+}
+
 // NamespaceID tells one namespace from another. Zero is none.
 type NamespaceID struct{ Device, Inode uint64 }
 
@@ -42,9 +55,9 @@ var (
 	_ DropCounter = (*Guests)(nil)
 )
 
-// NewGuests returns an engine without nodes.
-func NewGuests() *Guests {
-	return &Guests{roster: newRoster(), sysctls: newSysctls(), guests: map[string]*guest{}}
+// NewGuests returns an engine without nodes. keeper may be nil.
+func NewGuests(keeper Keeper) *Guests {
+	return &Guests{roster: newRoster(), keeper: keeper, sysctls: newSysctls(), guests: map[string]*guest{}}
 }
 
 // Add gives the namespace bound at path what the spec says, and makes it a node. What is
@@ -70,10 +83,10 @@ func (g *Guests) Add(ctx context.Context, path string, spec Spec) error {
 			return err
 		}
 	}
-	if err := within(path, func() error { return g.furnish(n, &spec) }); err != nil {
+	if err := within(path, func() error { return g.furnish(n, id, &spec) }); err != nil {
 		g.letGo(spec.Name)
 		n.close()
-		return fmt.Errorf("node %s: %w", spec.Name, err)
+		return errors.Join(fmt.Errorf("node %s: %w", spec.Name, err), g.drop(&guest{spec, id}))
 	}
 	g.guests[spec.Name] = &guest{spec, id}
 	g.add(n)
@@ -81,7 +94,7 @@ func (g *Guests) Add(ctx context.Context, path string, spec Spec) error {
 }
 
 // furnish is called in the node's namespace.
-func (g *Guests) furnish(n *linuxNode, spec *Spec) (err error) {
+func (g *Guests) furnish(n *linuxNode, id NamespaceID, spec *Spec) (err error) {
 	if err := g.sysctls.write(withMemberships(settings(spec.Forward), spec)); err != nil {
 		return err
 	}
@@ -92,7 +105,7 @@ func (g *Guests) furnish(n *linuxNode, spec *Spec) (err error) {
 		n.ports = append(n.ports, port{name: "lo"})
 		for _, p := range spec.Ports {
 			_, missing := n.sock.index(p.Name)
-			f, err := tap.Create(p.Name)
+			f, err := g.open(id, p.Name)
 			if err != nil {
 				return err
 			}
@@ -100,6 +113,49 @@ func (g *Guests) furnish(n *linuxNode, spec *Spec) (err error) {
 		}
 	}
 	return configure(spec, n.ports, n.sock, true)
+}
+
+// open makes a device in the calling thread's namespace, or takes it over.
+func (g *Guests) open(id NamespaceID, port string) (*os.File, error) {
+	if g.keeper == nil {
+		return tap.Create(port)
+	}
+	name := keptAs(id, port)
+	if fd, ok := g.keeper.Take(name); ok {
+		f, err := tap.Adopt(fd, port)
+		if err == nil {
+			return f, nil
+		}
+		// The number of a namespace is given again when it has ended, and with it its devices.
+		if err := errors.Join(unix.Close(fd), g.keeper.Drop(name)); err != nil {
+			return nil, fmt.Errorf("a device that was kept: %w", err)
+		}
+	}
+	f, err := tap.Create(port)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.keeper.Keep(name, int(f.Fd())); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("keep the device %s: %w", port, err)
+	}
+	return f, nil
+}
+
+// keptAs is the name of a device's file.
+func keptAs(id NamespaceID, port string) string {
+	return fmt.Sprintf("%d:%d/%s", id.Device, id.Inode, port)
+}
+
+// drop has the devices of a node not kept any more.
+func (g *Guests) drop(k *guest) (err error) {
+	if g.keeper == nil {
+		return nil
+	}
+	for _, p := range k.spec.Ports {
+		err = errors.Join(err, g.keeper.Drop(keptAs(k.namespace, p.Name)))
+	}
+	return err
 }
 
 // Spec of a node, as it was given to Add.
@@ -158,10 +214,13 @@ func (g *Guests) letGo(name string) {
 	if n := g.remove(name); n != nil {
 		n.close()
 	}
+	if k := g.guests[name]; k != nil {
+		_ = g.drop(k) // a keeper that cannot be told is about to end, as are its files
+	}
 	delete(g.guests, name)
 }
 
-// Close lets go of all nodes.
+// Close lets go of all nodes. A Keeper goes on to keep their devices.
 func (g *Guests) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

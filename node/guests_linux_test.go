@@ -58,7 +58,7 @@ func TestGuestIsAsTheSpecSays(t *testing.T) {
 	path := namespace(t)
 	spec := specs(1, 12)[0]
 	spec.Ports[1].MTU = 9000
-	g := NewGuests()
+	g := NewGuests(nil)
 	t.Cleanup(g.Close)
 	ctx := context.Background()
 	if err := g.Add(ctx, path, spec); err != nil {
@@ -103,7 +103,7 @@ func TestGuestIsAsTheSpecSays(t *testing.T) {
 
 	// Another program, after this one has ended.
 	g.Close()
-	g = NewGuests()
+	g = NewGuests(nil)
 	t.Cleanup(g.Close)
 	if err := g.Add(ctx, path, spec); err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestGuestIsAsTheSpecSays(t *testing.T) {
 		}
 	}
 	g.Close()
-	g = NewGuests()
+	g = NewGuests(nil)
 	t.Cleanup(g.Close)
 	if err := g.Add(ctx, path, spec); err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func TestGuestIsAsTheSpecSays(t *testing.T) {
 func TestGuestThatWasChanged(t *testing.T) {
 	path := namespace(t)
 	spec := specs(1, 2)[0]
-	g := NewGuests()
+	g := NewGuests(nil)
 	t.Cleanup(g.Close)
 	if err := g.Add(context.Background(), path, spec); err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestGuestThatWasChanged(t *testing.T) {
 func TestGuestInAnotherNamespace(t *testing.T) {
 	before, after := namespace(t), namespace(t)
 	spec := specs(1, 3)[0]
-	g := NewGuests()
+	g := NewGuests(nil)
 	t.Cleanup(g.Close)
 	for _, path := range []string{before, after} {
 		if err := g.Add(context.Background(), path, spec); err != nil {
@@ -194,7 +194,7 @@ func TestGuestInAnotherNamespace(t *testing.T) {
 func TestDeletePorts(t *testing.T) {
 	path := namespace(t)
 	empty := slices.Sorted(maps.Keys(devicesIn(t, path)))
-	g := NewGuests()
+	g := NewGuests(nil)
 	t.Cleanup(g.Close)
 	if err := g.Add(context.Background(), path, specs(1, 5)[0]); err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func TestDeletePorts(t *testing.T) {
 	if err := g.DeletePorts(path); err != nil { // a plain file by now
 		t.Errorf("a namespace that was unmounted: %v", err)
 	}
-	if err := NewGuests().Add(context.Background(), path, specs(1, 1)[0]); err == nil {
+	if err := NewGuests(nil).Add(context.Background(), path, specs(1, 1)[0]); err == nil {
 		t.Error("a plain file serves as a namespace")
 	}
 }
@@ -226,7 +226,7 @@ func TestDeletePorts(t *testing.T) {
 func BenchmarkGuest(b *testing.B) {
 	needLinux(b)
 	spec := specs(1, 5)[0]
-	g := NewGuests()
+	g := NewGuests(nil)
 	b.Cleanup(g.Close)
 	for b.Loop() {
 		b.StopTimer()

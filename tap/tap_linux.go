@@ -58,6 +58,31 @@ func Create(name string) (*os.File, error) {
 	return f, nil
 }
 
+// Adopt makes a file of a descriptor that Create, or Adopt, had made in a program that has
+// ended: the device has been attached all the time, and keeps its carrier. On an error,
+// which an other device or one that was deleted meanwhile is, the caller keeps the
+// descriptor.
+func Adopt(fd int, name string) (*os.File, error) {
+	ifr, err := unix.NewIfreq(name)
+	if err == nil {
+		err = unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tap %s: its descriptor: %w", name, err)
+	}
+	if ifr.Name() != name {
+		return nil, fmt.Errorf("tap %s: the descriptor is of %s", name, ifr.Name())
+	}
+	if err := unix.SetNonblock(fd, false); err != nil { // see Create
+		return nil, fmt.Errorf("tap %s: %w", name, err)
+	}
+	f := os.NewFile(uintptr(fd), "tap:"+name)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, fmt.Errorf("tap %s: %w", name, err)
+	}
+	return f, nil
+}
+
 // Available says whether this process can have TAP devices: nil, or an error
 // that wraps ErrUnavailable and says what to do. It creates nothing.
 func Available() error {

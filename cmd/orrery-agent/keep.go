@@ -9,11 +9,14 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"orrery.dev/orrery/kube/fdstore"
 )
 
 // The agent of a worker carries its frames, and a kubelet takes seconds to find that a
 // container has ended and to start it again. So the container's first process is one that
-// does nothing else than to start the agent again at once.
+// does nothing else than to start the agent again at once, and to keep the files of its
+// devices, which have their carriers meanwhile.
 const (
 	// longEnough to have lived for the next end to count as the first.
 	longEnough = 30 * time.Second
@@ -36,14 +39,29 @@ func keep(ctx context.Context, args []string) error {
 	// The kernel ends the agent with the thread that has started it (prctl(2), PR_SET_PDEATHSIG).
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	var devices fdstore.Store
+	defer devices.Close()
 	for short := 0; ; {
 		began := time.Now()
 		cmd := exec.CommandContext(ctx, self, args...)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		const first = 3 // number of the first of cmd.ExtraFiles
+		end, finish, err := devices.Lend()
+		if err != nil {
+			return err
+		}
+		cmd.ExtraFiles = []*os.File{end}
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", fdstore.Variable, first))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		cmd.WaitDelay = grace
-		err := cmd.Run()
+		err = errors.Join(cmd.Start(), end.Close())
+		if err == nil {
+			err = cmd.Wait()
+		}
+		if lost := finish(); lost != nil {
+			fmt.Fprintf(os.Stderr, "orrery-agent: devices may lose their carriers: %v\n", lost)
+		}
 		if ctx.Err() != nil {
 			return nil
 		}

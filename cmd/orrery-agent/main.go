@@ -35,6 +35,7 @@ import (
 	"orrery.dev/orrery/fabric/underlay"
 	"orrery.dev/orrery/kube/agent"
 	"orrery.dev/orrery/kube/cni"
+	"orrery.dev/orrery/kube/fdstore"
 	"orrery.dev/orrery/kube/watch"
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/socket"
@@ -107,6 +108,21 @@ func serve(ctx context.Context, o *options) error {
 			return fmt.Errorf("the key of the underlay in %s has %d bytes; give all agents the same %d random bytes or more", o.keyFile, len(key), underlay.MinKey)
 		}
 	}
+	devices, err := fdstore.Inherit()
+	if err != nil {
+		return err
+	}
+	var keeper node.Keeper // none if the agent was not started by keep
+	settled := func() {}
+	if devices != nil {
+		defer devices.Close()
+		keeper = devices
+		settled = func() {
+			if err := devices.DropRest(); err != nil {
+				log.Warn("devices of pods that are gone stay open", "error", err)
+			}
+		}
+	}
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return err
@@ -118,7 +134,7 @@ func serve(ctx context.Context, o *options) error {
 	}
 	a, err := agent.New(agent.Config{
 		Worker: o.worker, StateDir: o.state, Cluster: cluster, Clock: clock.Host{}, Logger: log, Underlay: key != nil,
-		Guests: func() agent.Guests { return node.NewGuests() },
+		Guests: func() agent.Guests { return node.NewGuests(keeper) }, Settled: settled,
 		Fabric: func(s agent.Scenario, tl *clock.Timeline, ports []fabric.Port, seed uint64) (fabric.Fabric, error) {
 			c := fabric.Config{Timeline: tl, Ports: ports, Seed: seed}
 			if key == nil {

@@ -39,8 +39,8 @@ func run(ctx context.Context, args []string) error {
 	flags := pflag.NewFlagSet("orrery-operator", pflag.ContinueOnError)
 	qps := flags.Float32("qps", 200, "requests to the API server per second")
 	burst := flags.Int("burst", 400, "requests that may come at once")
-	cpu := flags.String("node-cpu", "5m", "CPU that the pod of a node requests if its scenario says nothing")
-	memory := flags.String("node-memory", "16Mi", "memory that the pod of a node requests if its scenario says nothing")
+	cpu := flags.String("node-cpu", "", "CPU that the pod of a node requests if its scenario says nothing; empty for what its daemon needs")
+	memory := flags.String("node-memory", "", "memory that the pod of a node requests if its scenario says nothing; empty for what its daemon needs")
 	policy := flags.String("node-pull-policy", "", "when images of nodes are pulled; empty for Kubernetes's default")
 	flags.StringVar(&o.Pods.Image, "node-image", "orrery.dev/orrery-router:"+version, "image of nodes whose scenario names none")
 	flags.StringVar(&o.Pods.Networks, "networks", "", "NetworkAttachmentDefinition that pods name for Multus, as NAMESPACE/NAME; empty where the plugin is chained")
@@ -72,6 +72,9 @@ func run(ctx context.Context, args []string) error {
 	o.Pods.PullPolicy = corev1.PullPolicy(*policy)
 	o.Pods.Requests = corev1.ResourceList{}
 	for name, text := range map[corev1.ResourceName]string{corev1.ResourceCPU: *cpu, corev1.ResourceMemory: *memory} {
+		if text == "" {
+			continue
+		}
 		amount, err := resource.ParseQuantity(text)
 		if err != nil {
 			return fmt.Errorf("--node-%s: %q is not an amount: %w", name, text, err)

@@ -151,6 +151,10 @@ func lockDirectory(dir string) (unlock func(), err error) {
 // what goes wrong in one ends with it.
 type upLauncher struct{}
 
+// patience is how long an emulator that is told to end may take; then it is killed, and what
+// it leaves is removed. On a crowded host a minute is not enough.
+const patience = 5 * time.Minute
+
 // Launch implements experiment.Launcher.
 func (upLauncher) Launch(ctx context.Context, j *experiment.Job) error {
 	if _, err := os.Stat(rundir.Dir(j.Name)); err == nil { // an emulator that died
@@ -175,7 +179,7 @@ func (upLauncher) Launch(ctx context.Context, j *experiment.Job) error {
 	// It ends in its own time, and cleans up; also when this process is killed, and not
 	// by a terminal's Ctrl-C, which this process passes on.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = time.Minute
+	cmd.WaitDelay = patience
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	ran := make(chan error, 1)
 	go func() {
@@ -185,6 +189,9 @@ func (upLauncher) Launch(ctx context.Context, j *experiment.Job) error {
 		ran <- cmd.Run()
 	}()
 	err = <-ran
+	if _, there := os.Stat(rundir.Dir(j.Name)); there == nil && alive(j.Name) != nil { // it was killed
+		err = errors.Join(err, remove(context.WithoutCancel(ctx), j.Name))
+	}
 	if exit := new(exec.ExitError); errors.As(err, &exit) {
 		text, _ := os.ReadFile(j.Log) // what cannot be read says nothing
 		why := strings.TrimPrefix(lastLine(string(text)), "orrery: ")

@@ -34,6 +34,8 @@ type Config struct {
 	Fabric func(s Scenario, tl *clock.Timeline, ports []fabric.Port, seed uint64) (fabric.Fabric, error)
 	// Underlay says that fabrics know other workers.
 	Underlay bool
+	// Settled, if not nil, is called when all sandboxes of an earlier agent are back.
+	Settled func()
 	// Clock of this host.
 	Clock  clock.Source
 	Logger *slog.Logger
@@ -163,30 +165,69 @@ func (a *Agent) isStarting() error {
 	return a.starting
 }
 
-// recover attaches the sandboxes that were written down and are not back yet.
+// recover makes the sandboxes that were written down, and are not back yet, nodes of their
+// runs again: those of a scenario all at once, so that links between them keep their
+// carriers.
 func (a *Agent) recover(ctx context.Context) {
 	began := time.Now()
+	lists := make(map[ID][]*sandbox)
 	a.mu.Lock()
-	var list []*sandbox
+	number := len(a.sandboxes)
 	for _, s := range a.sandboxes {
-		list = append(list, s)
+		lists[s.Scenario] = append(lists[s.Scenario], s)
 	}
 	a.mu.Unlock()
 	var errs []error
-	for _, s := range list {
-		if _, err := a.attach(ctx, s, a.recall, a.hear); err != nil {
-			a.log.Error("a sandbox is not back", "pod", s.Pod.Name, "error", err)
+	for id, list := range lists {
+		if err := a.takeOver(ctx, id, list); err != nil {
+			a.log.Error("sandboxes are not back", "scenario", id.String(), "error", err)
 			if !errors.Is(err, ErrNoScenario) {
 				errs = append(errs, err)
 			}
 		}
 	}
+	starting := errors.Join(errs...)
 	a.mu.Lock()
-	a.starting = errors.Join(errs...)
+	a.starting = starting
 	a.mu.Unlock()
-	if len(list) > 0 && len(errs) == 0 {
-		a.log.Info("took sandboxes over", "number", len(list), "took", time.Since(began))
+	if starting != nil {
+		return
 	}
+	if number > 0 {
+		a.log.Info("took sandboxes over", "number", number, "took", time.Since(began))
+	}
+	if a.config.Settled != nil {
+		a.config.Settled()
+	}
+}
+
+// takeOver makes sandboxes of a scenario nodes of its run. The scenario is learned if it is
+// not running yet.
+func (a *Agent) takeOver(ctx context.Context, id ID, list []*sandbox) error {
+	e := a.entry(id)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.run == nil {
+		r, err := a.begin(ctx, list[0], []learner{a.recall, a.hear})
+		if err != nil {
+			return err
+		}
+		e.run = r
+	}
+	byNode := make(map[string]*sandbox)
+	for _, s := range list {
+		if e.run.sandboxes[s.Node] != nil {
+			continue // it is back, or another pod has become the node since
+		}
+		if s.UID != e.run.seen.UID { // a scenario of the same name
+			s.UID = e.run.seen.UID
+			if err := a.journal.put(s); err != nil {
+				return fmt.Errorf("agent: write the sandbox down: %w", err)
+			}
+		}
+		byNode[s.Node] = s
+	}
+	return e.run.adopt(ctx, byNode)
 }
 
 // sweep forgets sandboxes whose namespaces are gone without a word.
@@ -244,14 +285,13 @@ func (a *Agent) refresh(ctx context.Context, id ID) {
 	}
 }
 
-// attach makes or takes over a sandbox's ports. The scenario is learned if it is not running
-// yet.
-func (a *Agent) attach(ctx context.Context, s *sandbox, learners ...learner) (cni.Result, error) {
+// attach makes a sandbox's ports. The scenario is asked for if it is not running yet.
+func (a *Agent) attach(ctx context.Context, s *sandbox) (cni.Result, error) {
 	e := a.entry(s.Scenario)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.run == nil {
-		r, err := a.begin(ctx, s, learners)
+		r, err := a.begin(ctx, s, []learner{a.hear})
 		if err != nil {
 			return cni.Result{}, err
 		}
@@ -371,7 +411,7 @@ func (a *Agent) add(ctx context.Context, q *cni.Request) (cni.Result, error) {
 			return cni.Result{}, err
 		}
 	}
-	result, err := a.attach(ctx, s, a.hear)
+	result, err := a.attach(ctx, s)
 	if errors.Is(err, ErrNoScenario) {
 		return cni.Result{}, again(err)
 	}

@@ -31,7 +31,7 @@ func TestChangeLeavesLinksAsTheyAre(t *testing.T) {
 	fabrics := make(chan fabric.Fabric, 10)
 	a, err := agent.New(agent.Config{
 		Worker: "w1", StateDir: filepath.Join(h.stage.Dir, "state"), Cluster: c, Clock: clock.Host{},
-		Guests: func() agent.Guests { return node.NewGuests() },
+		Guests: func() agent.Guests { return node.NewGuests(nil) },
 		Fabric: func(_ agent.Scenario, tl *clock.Timeline, ports []fabric.Port, seed uint64) (fabric.Fabric, error) {
 			f, err := fabric.NewProcess(fabric.Config{Timeline: tl, Ports: ports, Seed: seed, Ordinary: true})
 			fabrics <- f

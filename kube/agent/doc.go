@@ -17,9 +17,12 @@
 //	StateDir/scenarios/UID/       the scenario, as it was last heard of, and its files
 //	StateDir/scenarios/UID/plan-* snapshots of the plan (plan.Cursor.Snapshot)
 //
-// An agent that is killed leaves pods, their daemons and their ports, without carrier. The
+// An agent that is killed leaves pods, their daemons and their ports. Whoever started it
+// keeps the ports' files (package kube/fdstore), and the next agent is given them: ports
+// have their carriers all the time, and no routing daemon learns of it. Where nobody keeps
+// them, as when the agent's whole pod is replaced, ports have no carrier meanwhile. The
 // next one finds its sandboxes in the state directory, those whose namespace is still
-// the one that was written down, takes their devices over, and goes on from the latest
+// the one that was written down, takes their devices over all at once, and goes on from the latest
 // snapshot of the plan that is not ahead of time. It asks nobody for that, so it does not
 // matter whether the API server answers; what has changed meanwhile it hears afterwards.
 //

@@ -123,7 +123,7 @@ func (d *desired) addMembers(scenarioName string, p *plan.Plan) error {
 	spec := &p.Scenario.Spec
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
-		m := member{node: n.Name, pod: PodName(scenarioName, n.Name), group: groupOf(spec, n.Name)}
+		m := member{node: n.Name, pod: PodName(scenarioName, n.Name), group: spec.Kubernetes.Group(n.Name)}
 		def := definition{Index: i, IPv4: spec.Network.IPv4, MTU: spec.Network.MTU, Prefix: scheme.Prefix(), SourceValidation: spec.Network.SourceValidation}
 		for _, port := range n.Ports {
 			def.Ports = append(def.Ports, router.Link{Name: port.Name, Role: port.Role.String()})
@@ -166,11 +166,6 @@ func (d *desired) addMembers(scenarioName string, p *plan.Plan) error {
 		d.nodes = append(d.nodes, m)
 	}
 	return nil
-}
-
-// groupOf is the entry of kubernetes.pods that holds for a node, or -1.
-func groupOf(spec *scenario.Spec, node string) int {
-	return slices.IndexFunc(spec.Kubernetes.Pods, func(g scenario.PodGroup) bool { return scenario.Match(g.Nodes, node) })
 }
 
 // definition is all of a scenario that a node's pod depends on. The operator's

@@ -24,7 +24,7 @@ type PodOptions struct {
 	// NetworkAttachmentDefinition by which a pod gets all of its ports. Empty: no
 	// annotation, for a plugin that is chained behind the cluster's network.
 	Networks string
-	// Requests of nodes whose scenario has none.
+	// Requests of nodes whose scenario has none, in place of scenario.DefaultRequests.
 	Requests corev1.ResourceList
 	// UserNamespaces gives pods a user namespace of their own, where the workers
 	// have them.
@@ -104,6 +104,17 @@ func renderPod(s *v1alpha1.Scenario, d *desired, m *member, o PodOptions) *corev
 	return &corev1.Pod{ObjectMeta: meta, Spec: spec}
 }
 
+// requests of a node's container: what its group says, else the operator's settings, else
+// what its daemon needs.
+func requests(daemon string, group scenario.PodGroup, o PodOptions) corev1.ResourceList {
+	if group.Requests != nil {
+		return amounts(group.Requests)
+	}
+	r := amounts(scenario.DefaultRequests(daemon))
+	maps.Copy(r, o.Requests)
+	return r
+}
+
 func container(m *member, group scenario.PodGroup, o PodOptions) corev1.Container {
 	c := corev1.Container{
 		Name:            "node",
@@ -113,7 +124,7 @@ func container(m *member, group scenario.PodGroup, o PodOptions) corev1.Containe
 		Env: []corev1.EnvVar{{Name: pod.NodeKey, ValueFrom: &corev1.EnvVarSource{
 			FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.labels['" + v1alpha1.LabelNode + "']"},
 		}}},
-		Resources: corev1.ResourceRequirements{Requests: o.Requests, Limits: amounts(group.Limits)},
+		Resources: corev1.ResourceRequirements{Requests: requests(m.daemon, group, o), Limits: amounts(group.Limits)},
 		VolumeMounts: []corev1.VolumeMount{
 			{Name: "scenario", MountPath: "/etc/orrery", ReadOnly: true},
 			{Name: "run", MountPath: "/run"},
@@ -126,9 +137,6 @@ func container(m *member, group scenario.PodGroup, o PodOptions) corev1.Containe
 	}
 	if group.Image == "" && group.ImagePullPolicy == "" {
 		c.ImagePullPolicy = o.PullPolicy
-	}
-	if group.Requests != nil {
-		c.Resources.Requests = amounts(group.Requests)
 	}
 	if m.daemon != router.FRR { // the API server allows no CAP_SYS_ADMIN with it
 		c.SecurityContext.AllowPrivilegeEscalation = new(bool)

@@ -230,9 +230,8 @@ for p in /proc/[0-9]*; do
 done
 [ -n "$found" ]`
 
-// crash kills an agent. Its pods go on, their interfaces stay, and frames flow again: over a
-// link at once, and over the network when its daemons have found each other again, since
-// devices have no carrier in between.
+// crash kills an agent. Its pods go on, their interfaces stay and keep their carriers, and
+// frames flow again.
 func (i *Installed) crash(t *testing.T, from, to string) {
 	ctx := patient(t)
 	worker, err := i.Kubectl(ctx, nil, "get", "pod", "iridium--"+from, "--output=jsonpath={.spec.nodeName}")
@@ -247,6 +246,14 @@ func (i *Installed) crash(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 	node, port, address := i.neighbour(ctx, t, string(worker))
+	carrier := func() string { // of a link that is always up
+		out, err := i.Exec(ctx, "default", "iridium--"+node, "cat", "/sys/class/net/"+port+"/carrier_changes")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(out)
+	}
+	changes := carrier()
 	loopback, err := i.Exec(ctx, "default", "iridium--"+to, "sh", "-c", "ip -6 -o address show dev lo scope global | sed 's/.*inet6 //;s,/.*,,'")
 	if err != nil {
 		t.Fatal(err)
@@ -271,6 +278,9 @@ func (i *Installed) crash(t *testing.T, from, to string) {
 		_, err := i.Orrery(ctx, "ping", from, to, "-c", "1")
 		return err == nil, fmt.Sprint(err)
 	})
+	if now := carrier(); now != changes {
+		t.Errorf("the carrier of %s:%s has changed %s times, and %s times before the crash", node, port, now, changes)
+	}
 	after, err := i.Exec(ctx, "default", "iridium--"+from, "sh", "-c", state)
 	if err != nil || after != before {
 		t.Errorf("interfaces and the first process were\n%s\nand are, %v,\n%s", before, err, after)
