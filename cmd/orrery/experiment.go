@@ -72,15 +72,15 @@ func runExperiment(ctx context.Context, file string, o *experimentOptions) error
 	if err != nil {
 		return usageError(err)
 	}
+	if o.atOnce < 1 {
+		return usageError(fmt.Errorf("--at-once is %d; give 1 or more", o.atOnce))
+	}
 	if o.dryRun {
-		return printExperiment(os.Stdout, e)
+		return printExperiment(os.Stdout, e, o.atOnce)
 	}
 	out := o.out
 	if out == "" {
 		out = e.Metadata.Name
-	}
-	if o.atOnce < 1 {
-		return usageError(fmt.Errorf("--at-once is %d; give 1 or more", o.atOnce))
 	}
 	unlock, err := lockDirectory(out)
 	if err != nil {
@@ -106,7 +106,7 @@ func runExperiment(ctx context.Context, file string, o *experimentOptions) error
 }
 
 // printExperiment lists what would be run.
-func printExperiment(w io.Writer, e *experiment.Experiment) error {
+func printExperiment(w io.Writer, e *experiment.Experiment, atOnce int) error {
 	t := table{head: []string{"variant", "runs", "routing", "changes"}}
 	var total time.Duration
 	for _, v := range e.Variants() {
@@ -124,7 +124,7 @@ func printExperiment(w io.Writer, e *experiment.Experiment) error {
 	if err := t.print(w, "table"); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%s, at least %s of host time\n", plural(len(runs), "run"), total.Round(time.Second))
+	_, err := fmt.Fprintf(w, "%s, at least %s of host time\n", plural(len(runs), "run"), (total / time.Duration(min(atOnce, len(runs)))).Round(time.Second))
 	return err
 }
 
