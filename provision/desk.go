@@ -451,10 +451,15 @@ func (d *Desk) failed(a netip.Addr, what string) {
 	}
 	// A failure to write it down shows with the next request.
 	_, _ = d.registry.Update(m.Key, func(m *registry.Machine) error {
-		m.Fail(what, nil, d.now())
+		if now := d.now(); m.Error != what || now.Sub(m.ErrorAt) > sameError {
+			m.Fail(what, nil, now)
+		}
 		return nil
 	})
 }
+
+// sameError is for how long the same error of a machine is not written down again.
+const sameError = time.Minute
 
 // Advertisement is the router advertisement for a machine, nil for all.
 func (d *Desk) Advertisement(mac net.HardwareAddr, source net.HardwareAddr) *radv.Advertisement {

@@ -114,7 +114,7 @@ func (n *node) writeDisk(ctx context.Context, m *manifest.Manifest) error {
 	if size < m.Disk.Size {
 		return fmt.Errorf("the disk %s is full: it has %d bytes, and the image %d; give the machine a larger one", disk, size, m.Disk.Size)
 	}
-	if device, err := partition(LabelRoot + "a"); err == nil && strings.HasPrefix(device, disk) {
+	if device, err := partition(LabelRoot + "a"); err == nil && partOf(device, disk) {
 		return n.renew(ctx, m)
 	}
 	fmt.Fprintf(n.log, "writing %d bytes to %s\n", m.Disk.Size, disk)
@@ -125,6 +125,17 @@ func (n *node) writeDisk(ctx context.Context, m *manifest.Manifest) error {
 		return fmt.Errorf("the partitions of %s: %w", disk, err)
 	}
 	return withESP(n.remember)
+}
+
+// partOf tells whether a partition is one of a disk, by whichever name that is given.
+func partOf(partition, disk string) bool {
+	whole, err := filepath.EvalSymlinks(disk)
+	if err != nil {
+		return false
+	}
+	// A partition's directory is in its disk's (Documentation/ABI/stable/sysfs-block).
+	dir, err := filepath.EvalSymlinks("/sys/class/block/" + filepath.Base(partition))
+	return err == nil && filepath.Base(filepath.Dir(dir)) == filepath.Base(whole)
 }
 
 // remember writes the configuration to the disk.

@@ -36,11 +36,9 @@ func Init() {
 	options := cmdline()
 	if label := options["orrery.root"]; label != "" {
 		for {
-			say("the root cannot be mounted from the disk: %v", bootDisk(label, hardware))
-			time.Sleep(5 * time.Second)
-			if options["orrery.panic"] != "" {
-				_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART) // the boot loader counts tries
-			}
+			say("the root cannot be mounted from the disk, and this machine begins anew: %v", bootDisk(label, hardware))
+			time.Sleep(5 * time.Second)                    // to be read
+			_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART) // the boot loader counts tries
 		}
 	}
 	for wait := 2 * time.Second; ; wait = min(2*wait, time.Minute) {

@@ -88,7 +88,7 @@ func acquire(ctx context.Context, ifi *net.Interface, local net.IP) (*lease, err
 			if err != nil || m.TransactionID != ask.TransactionID {
 				continue
 			}
-			if m.MessageType == dhcpv6.MessageTypeAdvertise && ask.MessageType == dhcpv6.MessageTypeSolicit && m.Options.OneIANA() != nil {
+			if m.MessageType == dhcpv6.MessageTypeAdvertise && ask.MessageType == dhcpv6.MessageTypeSolicit && m.Options.OneIANA() != nil && m.Options.BootFileURL() != "" {
 				// A server without rapid commit.
 				next, err := request(ask, m)
 				if err != nil {

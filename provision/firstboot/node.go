@@ -197,9 +197,12 @@ func (n *node) download(ctx context.Context, url, path string) error {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("the scenario at %s: %w", url, &statusError{response.Status})
 	}
-	data, err := io.ReadAll(io.LimitReader(response.Body, maxScenario))
+	data, err := io.ReadAll(io.LimitReader(response.Body, maxScenario+1))
 	if err != nil {
 		return err
+	}
+	if len(data) > maxScenario {
+		return fmt.Errorf("the scenario at %s has more than %d bytes; give its orbits in files of the image", url, maxScenario)
 	}
 	return os.WriteFile(path, data, 0o600)
 }

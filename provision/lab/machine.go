@@ -93,6 +93,9 @@ func Boot(h Hardware, dir, netdev string) (*Machine, error) {
 		}
 	}
 	m := &Machine{Hardware: h, Console: filepath.Join(dir, h.Name+".console"), done: make(chan struct{})}
+	if err := os.Remove(m.Console); err != nil && !errors.Is(err, os.ErrNotExist) { // of an earlier boot, which would seem to be this one's
+		return nil, err
+	}
 	args := []string{
 		"-name", h.Name, "-machine", "q35,smm=off", "-accel", accelerators[h.Accelerator], "-cpu", processor, "-smp", fmt.Sprint(h.CPUs), "-m", fmt.Sprint(h.Memory),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-uuid", h.UUID(),

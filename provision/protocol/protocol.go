@@ -1,7 +1,7 @@
 // Package protocol is what a node and the provisioning server say to each other over HTTP:
 //
 //	node ── GET ConfigPath?machine=…&token=… ──▶ server: Config, once per token
-//	node ── POST ReportPath: Report ───────────▶ server: 204, or 401
+//	node ── POST ReportPath: Report ───────────▶ server: 204, or 400, 403, 409
 //
 // The node learns the first URL by DHCPv6 (option 59). Everything a node is told but for the
 // image, which is signed, is only as trustworthy as the segment, unless HTTPS is used.

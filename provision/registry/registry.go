@@ -8,18 +8,27 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // Limit is how many machines are kept that the site file does not name.
 const Limit = 1024
+
+// keepUnknown is for how long such a machine is kept after it was last seen, if others want its
+// place.
+const keepUnknown = 24 * time.Hour
+
+// roomy is how many lines beyond four a machine the journal has before it is written anew.
+const roomy = 1000
 
 // ErrFull is wrapped by the error for an unknown machine above Limit.
 var ErrFull = errors.New("too many unknown machines")
@@ -34,6 +43,7 @@ type Registry struct {
 
 	mu       sync.Mutex
 	file     *os.File
+	lines    int                // of the journal
 	machines map[string]Machine // by key
 	broken   error              // of a write; what is on disk is unknown since
 }
@@ -104,7 +114,7 @@ func (r *Registry) rewrite() error {
 		return fail(err)
 	}
 	var all bytes.Buffer
-	for _, m := range r.List() {
+	for _, m := range r.list() {
 		line, err := json.Marshal(m)
 		if err != nil {
 			f.Close()
@@ -124,7 +134,10 @@ func (r *Registry) rewrite() error {
 		f.Close()
 		return fail(err)
 	}
-	r.file = f
+	if r.file != nil {
+		_ = r.file.Close() // what was in it stands in the new one
+	}
+	r.file, r.lines = f, len(r.machines)
 	return nil
 }
 
@@ -152,8 +165,8 @@ func (r *Registry) Update(key string, f func(m *Machine) error) (Machine, error)
 	if old && reflect.DeepEqual(m, before) {
 		return m, nil
 	}
-	if !old && m.Standing != "known" && r.unknown() >= Limit {
-		return Machine{}, fmt.Errorf("%s is one machine more than the %d unknown ones that are kept: %w", key, Limit, ErrFull)
+	if !old && m.Standing != "known" && r.unknown() >= Limit && !r.forget(m.FirstSeen.Add(-keepUnknown)) {
+		return Machine{}, fmt.Errorf("%s is one machine more than the %d unknown ones that are kept for a day; name it in the site file: %w", key, Limit, ErrFull)
 	}
 	if err := r.append(m); err != nil {
 		return before, err
@@ -162,11 +175,29 @@ func (r *Registry) Update(key string, f func(m *Machine) error) (Machine, error)
 	return m, nil
 }
 
+// forget drops the unknown machines that were last seen before an instant, for others to have
+// their place; false if there is none. Mu is held.
+func (r *Registry) forget(before time.Time) bool {
+	had := len(r.machines)
+	maps.DeleteFunc(r.machines, func(_ string, m Machine) bool { return m.Standing != "known" && m.LastSeen.Before(before) })
+	if len(r.machines) == had {
+		return false
+	}
+	if r.broken == nil {
+		r.broken = r.rewrite()
+	}
+	return true
+}
+
 // append writes a record. Mu is held.
 func (r *Registry) append(m Machine) error {
+	if r.broken == nil && r.lines >= roomy+4*len(r.machines) {
+		r.broken = r.rewrite() // or it would grow for as long as machines are seen
+	}
 	if r.broken != nil {
 		return r.broken
 	}
+	r.lines++
 	line, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -203,6 +234,11 @@ func (r *Registry) Get(key string) (Machine, bool) {
 func (r *Registry) List() []Machine {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.list()
+}
+
+// list is List with mu held.
+func (r *Registry) list() []Machine {
 	list := make([]Machine, 0, len(r.machines))
 	for _, m := range r.machines {
 		list = append(list, m)

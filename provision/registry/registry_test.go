@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -102,6 +103,30 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// The journal does not grow for as long as machines are seen.
+func TestJournalIsRewritten(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	const times = 3 * roomy
+	for i := range times {
+		if _, err := r.Update("a", func(m *Machine) error { m.Error = fmt.Sprint(i); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, journalName))
+	if n := bytes.Count(data, []byte("\n")); err != nil || n > roomy+10 {
+		t.Errorf("the journal of one machine has %d lines, %v", n, err)
+	}
+	r = open(t, dir)
+	defer r.Close()
+	if m, ok := r.Get("a"); !ok || m.Error != fmt.Sprint(times-1) {
+		t.Errorf("the machine is %+v, %t", m, ok)
+	}
+}
+
 // Forged machines cannot fill the disk; those of the site file have room all the same.
 func TestLimit(t *testing.T) {
 	r := open(t, t.TempDir())
@@ -115,6 +140,23 @@ func TestLimit(t *testing.T) {
 	}
 	if _, err := r.Update("known", func(m *Machine) error { m.Standing = "known"; return nil }); err != nil {
 		t.Error(err)
+	}
+	// One that was not seen for a day makes room.
+	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	for key, m := range r.machines {
+		if m.LastSeen = now; key == "7" {
+			m.LastSeen = now.Add(-25 * time.Hour)
+		}
+		r.machines[key] = m
+	}
+	for _, want := range []error{nil, ErrFull} {
+		_, err := r.Update(fmt.Sprintf("late %v", want), func(m *Machine) error { m.Standing, m.FirstSeen, m.LastSeen = "accept", now, now; return nil })
+		if !errors.Is(err, want) {
+			t.Errorf("a machine when one of %d is old: %v, want %v", Limit, err, want)
+		}
+	}
+	if _, ok := r.Get("7"); ok {
+		t.Error("the old machine is still kept")
 	}
 	failure := errors.New("x")
 	if _, err := r.Update("other", func(m *Machine) error { m.Standing = "known"; return failure }); !errors.Is(err, failure) {

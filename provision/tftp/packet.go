@@ -35,6 +35,7 @@ const (
 	minBlock     = 8
 	maxBlock     = 65464
 	maxWindow    = 65535
+	maxTimeout   = 5 // seconds: a silent client has its place for so long after each try
 )
 
 // request is a read or write request.
@@ -125,7 +126,7 @@ func negotiate(r request, size int64, l Limits) terms {
 		case o.name == "windowsize" && n >= 1 && n <= maxWindow:
 			t.window = min(n, window)
 			n = t.window
-		case o.name == "timeout" && n >= 1 && n <= 255:
+		case o.name == "timeout" && n >= 1 && n <= maxTimeout:
 			t.timeout = n
 		default:
 			continue

@@ -282,7 +282,7 @@ func TestRefused(t *testing.T) {
 
 // A client's limits hold against what it asks for.
 func TestLimits(t *testing.T) {
-	r := request{options: []option{{"blksize", "9000"}, {"windowsize", "32"}, {"tsize", "0"}, {"x", "1"}, {"timeout", "0"}}}
+	r := request{options: []option{{"blksize", "9000"}, {"windowsize", "32"}, {"tsize", "0"}, {"x", "1"}, {"timeout", "0"}, {"timeout", "255"}}}
 	got := negotiate(r, 7, Limits{Block: 512, Window: 1})
 	want := fmt.Sprint(terms{512, 1, 0, []option{{"blksize", "512"}, {"windowsize", "1"}, {"tsize", "7"}}})
 	if fmt.Sprint(got) != want {
