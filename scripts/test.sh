@@ -24,7 +24,7 @@ module=$(go list -m)
 kernel_rooms="^$module/(tap|fabric|node|router|emulation|doctor|tune|userns|cmd|provision/lab|kube/agent|kube/pod|kube/supervise|test/cluster/machine)(/|\$)"
 vm_rooms="^$module/provision/lab\$"
 cluster_rooms="^$module/(test/cluster|test/endtoend|kube/operator|kube/watch)\$"
-race_rooms="^$module/(clock|provision|plan|celestrak|tap|fabric|node|router|emulation|api|metrics|doctor|tune|userns|cmd|kube/agent|kube/cni|kube/gateway|kube/kubectl|kube/supervise|test/cluster/machine)(/|\$)"
+race_rooms="^$module/(clock|provision|plan|celestrak|tap|fabric|node|router|emulation|observe|experiment|api|metrics|doctor|tune|userns|cmd|kube/agent|kube/cni|kube/fdstore|kube/gateway|kube/kubectl|kube/supervise|test/cluster/machine)(/|\$)"
 
 packages=$(go list ./...)
 failed=
