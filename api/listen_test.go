@@ -220,8 +220,8 @@ func (l *lateReader) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// Each request begins with a deadline of its own, whatever the last one of its
-// connection left, and each part of an answer has a new one.
+// Each part of an answer has a deadline of its own, which ends with it, and so has what the
+// server sends when the handler has returned.
 func TestAnswersHaveDeadlines(t *testing.T) {
 	w := &lateReader{ResponseRecorder: httptest.NewRecorder()}
 	began := time.Now()
@@ -237,14 +237,96 @@ func TestAnswersHaveDeadlines(t *testing.T) {
 				t.Error("streams cannot be flushed")
 			}
 		}
-	})).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
-	if len(w.deadlines) != 6 || w.Body.String() != "xx" || !w.Flushed {
-		t.Errorf("%d deadlines for %q, flushed %v", len(w.deadlines), w.Body.String(), w.Flushed)
+	}), bodyWithin, writeWithin).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if len(w.deadlines) != 9 || w.Body.String() != "xx" || !w.Flushed {
+		t.Fatalf("%d deadlines for %q, flushed %v", len(w.deadlines), w.Body.String(), w.Flushed)
 	}
-	for _, d := range w.deadlines {
-		if d.Before(began.Add(writeWithin)) {
-			t.Errorf("a deadline of %v", d.Sub(began))
+	for i, d := range w.deadlines {
+		if i%2 == 0 && d.Before(began.Add(writeWithin)) || i%2 == 1 && !d.IsZero() {
+			t.Errorf("deadline %d: %v", i, d.Sub(began))
 		}
+	}
+}
+
+// An answer may have nothing to say for longer than a client may take to read.
+func TestQuietAnswersOverHTTP2(t *testing.T) {
+	const within = 50 * time.Millisecond
+	speak := make(chan bool)
+	srv := httptest.NewUnstartedServer(timely(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for <-speak {
+			if _, err := w.Write([]byte("x")); err != nil {
+				t.Error(err)
+			}
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Error(err)
+			}
+		}
+	}), time.Minute, within))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	go func() {
+		defer close(speak)
+		for range 2 {
+			time.Sleep(6 * within)
+			speak <- true
+		}
+		time.Sleep(6 * within)
+	}()
+	res, err := srv.Client().Get(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil || string(b) != "xx" || res.ProtoMajor != 2 {
+		t.Errorf("%q, %v over %s", b, err, res.Proto)
+	}
+}
+
+// A stranger cannot keep a connection by a body that does not come.
+func TestStrangersBodiesHaveToCome(t *testing.T) {
+	guard := &access.Guard{Tokens: access.NewTokens(), Needs: needs, Next: http.NotFoundHandler()}
+	srv := httptest.NewServer(timely(guard, 50*time.Millisecond, time.Minute))
+	defer srv.Close()
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n", statusPath); err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(c)
+	if err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 401 ") {
+		t.Errorf("answered %q, %v", b, err)
+	}
+}
+
+// Exec's body may take longer than others.
+func TestWhatIsTypedMayTakeItsTime(t *testing.T) {
+	const within = 50 * time.Millisecond
+	srv := httptest.NewServer(timely(bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(w, r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+	})), within, time.Minute))
+	defer srv.Close()
+	stdin, typed := io.Pipe()
+	go func() {
+		time.Sleep(6 * within)
+		_, _ = typed.Write([]byte("x"))
+		_ = typed.Close()
+	}()
+	res, err := srv.Client().Post(srv.URL+orreryv1alpha1connect.ControlServiceExecProcedure, "application/connect+json", stdin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if b, err := io.ReadAll(res.Body); err != nil || string(b) != "x" {
+		t.Errorf("%q, %v", b, err)
 	}
 }
 
