@@ -45,8 +45,9 @@ type Listener struct {
 	Metrics http.Handler
 	Logger  *slog.Logger
 
-	tls *tls.Config
-	tcp net.Listener
+	hosts []string // as the guard wants them
+	tls   *tls.Config
+	tcp   net.Listener
 }
 
 // Open begins to listen, so that what is wrong shows before anything else is made.
@@ -65,8 +66,11 @@ func (l *Listener) Open() error {
 	if err != nil {
 		return fmt.Errorf("the address %q: want HOST:PORT, such as 127.0.0.1:8600: %w", l.Address, err)
 	}
-	if host != "" {
-		l.Hosts = append(l.Hosts, strings.ToLower(host))
+	l.hosts = nil
+	for _, h := range append([]string{host}, l.Hosts...) {
+		if h = access.Name(h); h != "" {
+			l.hosts = append(l.hosts, h)
+		}
 	}
 	if l.tcp, err = net.Listen("tcp", l.Address); err != nil {
 		return fmt.Errorf("the API cannot listen: %w", err)
@@ -110,7 +114,7 @@ func (l *Listener) Serve(ctx context.Context, api http.Handler) error {
 		mux.Handle("/", page(l.Page))
 	}
 	srv := &http.Server{
-		Handler:           timely(&access.Guard{Tokens: l.Tokens, Hosts: l.Hosts, Needs: needs, Next: bounded(mux)}, bodyWithin, writeWithin),
+		Handler:           timely(&access.Guard{Tokens: l.Tokens, Hosts: l.hosts, Needs: needs, Next: bounded(mux)}, bodyWithin, writeWithin),
 		ReadHeaderTimeout: headerWithin,
 		IdleTimeout:       idleFor,
 		MaxHeaderBytes:    maxHeader,

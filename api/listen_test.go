@@ -112,7 +112,7 @@ const (
 )
 
 func TestWhoMayDoWhat(t *testing.T) {
-	l, _, _ := listen(t, nil)
+	l, _, _ := listen(t, func(l *Listener) { l.Hosts = []string{"Sky.Example."} })
 	owner, viewer := l.Tokens.Owner, l.Tokens.Viewer
 	for name, c := range map[string]struct {
 		ask
@@ -135,6 +135,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"a port that is not there":    {ask{method: "GET", path: "/capture/a/x", token: owner}, 404, "it has [ant0]"},
 		"the viewer's terminal":       {ask{method: "GET", path: "/terminal?node=a", token: viewer}, 403, "permission_denied"},
 		"a foreign page":              {ask{path: pausePath, body: "{}", token: owner, origin: "https://evil.example"}, 403, "other origins"},
+		"a name of its own":           {ask{path: statusPath, body: "{}", token: owner, host: "sky.example"}, 200, `"name":"test"`},
 		"a stranger's name":           {ask{path: pausePath, body: "{}", token: owner, host: "evil.example"}, 421, "not called"},
 		"a method that is not there":  {ask{path: "/orrery.v1alpha1.ControlService/Nonsense", body: "{}", token: owner}, 404, ""},
 		"and the viewer asks for it":  {ask{path: "/orrery.v1alpha1.ControlService/Nonsense", body: "{}", token: viewer}, 403, ""},
