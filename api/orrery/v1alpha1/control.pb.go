@@ -2065,7 +2065,7 @@ func (x *Link) GetLoss() float64 {
 
 type ListContactsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Scenario times; absent to: from + 10 minutes.
+	// Scenario times, at most 24 h apart; absent to: from + 10 minutes.
 	From          *durationpb.Duration `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	To            *durationpb.Duration `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
 	Node          string               `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`

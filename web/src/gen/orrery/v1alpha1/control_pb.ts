@@ -1070,7 +1070,7 @@ export const LinkSchema: GenMessage<Link> = /*@__PURE__*/
  */
 export type ListContactsRequest = Message<"orrery.v1alpha1.ListContactsRequest"> & {
   /**
-   * Scenario times; absent to: from + 10 minutes.
+   * Scenario times, at most 24 h apart; absent to: from + 10 minutes.
    *
    * @generated from field: google.protobuf.Duration from = 1;
    */
