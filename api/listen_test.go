@@ -251,16 +251,12 @@ func TestAnswersHaveDeadlines(t *testing.T) {
 
 // An answer may have nothing to say for longer than a client may take to read.
 func TestQuietAnswersOverHTTP2(t *testing.T) {
-	const within = 50 * time.Millisecond
+	const within = 500 * time.Millisecond
 	speak := make(chan bool)
-	srv := httptest.NewUnstartedServer(timely(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := httptest.NewUnstartedServer(timely(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for <-speak {
-			if _, err := w.Write([]byte("x")); err != nil {
-				t.Error(err)
-			}
-			if err := http.NewResponseController(w).Flush(); err != nil {
-				t.Error(err)
-			}
+			_, _ = w.Write([]byte("x")) // the client sees if that fails
+			_ = http.NewResponseController(w).Flush()
 		}
 	}), time.Minute, within))
 	srv.EnableHTTP2 = true
@@ -269,10 +265,10 @@ func TestQuietAnswersOverHTTP2(t *testing.T) {
 	go func() {
 		defer close(speak)
 		for range 2 {
-			time.Sleep(6 * within)
+			time.Sleep(2 * within)
 			speak <- true
 		}
-		time.Sleep(6 * within)
+		time.Sleep(2 * within)
 	}()
 	res, err := srv.Client().Get(srv.URL)
 	if err != nil {
