@@ -162,9 +162,12 @@ func (s *Server) GetLink(ctx context.Context, req *connect.Request[pb.GetLinkReq
 	if err != nil {
 		return nil, err
 	}
+	rates, err := s.traffic.recent(ctx)
+	if err != nil {
+		return nil, err
+	}
 	now := s.run.Timeline().Now()
 	out := &pb.GetLinkResponse{ScenarioTime: duration(now), ACounters: counters(s.run.Fabric().Counters(fabric.PortID(port.ID)))}
-	rates := s.traffic.sample()
 	out.ABitsPerSecond = rates.bits[port.ID]
 	c, far := s.run.ContactOf(port.ID)
 	if c != nil {

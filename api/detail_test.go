@@ -164,12 +164,35 @@ func TestTrafficIsSampledOnceForAll(t *testing.T) {
 }
 
 // The report of iperf3 3.12 for TCP, shortened, and one of a client that fails.
+// Rates of a link are those of the last second, also if nobody has asked for an hour.
+func TestRatesAreRecent(t *testing.T) {
+	server, _, _, _ := serve(t)
+	tr := &server.traffic
+	if r := tr.sample(); r.known {
+		t.Error("the first sample has rates")
+	}
+	tr.at = tr.at.Add(-time.Hour)
+	if r := tr.sample(); r.known {
+		t.Error("there are rates over an hour")
+	}
+	tr.at = tr.at.Add(-time.Hour)
+	if r, err := tr.recent(context.Background()); err != nil || !r.known {
+		t.Errorf("%+v, %v", r, err)
+	}
+	tr.at = tr.at.Add(-time.Hour)
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := tr.recent(gone); err == nil {
+		t.Error("waits for nobody")
+	}
+}
+
 func TestThroughput(t *testing.T) {
 	_, cl, _, nodes := serve(t)
 	const report = `{"intervals":[{"sum":{"start":0,"end":1.5,"bits_per_second":1e9,"retransmits":2}}],
 		"end":{"sum_sent":{"bits_per_second":1.1e9,"retransmits":3},"sum_received":{"bits_per_second":9.5e8}}}`
 	answer := report
-	refused := 2
+	refused := math.MaxInt
 	nodes.OnExec = func(name string, argv []string, stdio node.Stdio) (int, error) {
 		if argv[1] == "-s" {
 			return 0, nil
@@ -192,7 +215,7 @@ func TestThroughput(t *testing.T) {
 		return cl.MeasureThroughput(context.Background(), connect.NewRequest(&pb.MeasureThroughputRequest{From: "a", To: "b", Duration: durationpb.New(2500 * time.Millisecond), CongestionControl: "bbr"}))
 	}
 	// The double's server ends at once, so that a refused client has nobody to wait for.
-	if _, err := ask(); err != nil && connect.CodeOf(err) != connect.CodeFailedPrecondition {
+	if _, err := ask(); connect.CodeOf(err) != connect.CodeFailedPrecondition || !strings.Contains(err.Error(), "ended before") {
 		t.Errorf("refused: %v", err)
 	}
 	refused = 0

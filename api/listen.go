@@ -45,8 +45,9 @@ type Listener struct {
 	Metrics http.Handler
 	Logger  *slog.Logger
 
-	tls *tls.Config
-	tcp net.Listener
+	hosts []string // as the guard wants them
+	tls   *tls.Config
+	tcp   net.Listener
 }
 
 // Open begins to listen, so that what is wrong shows before anything else is made.
@@ -65,8 +66,11 @@ func (l *Listener) Open() error {
 	if err != nil {
 		return fmt.Errorf("the address %q: want HOST:PORT, such as 127.0.0.1:8600: %w", l.Address, err)
 	}
-	if host != "" {
-		l.Hosts = append(l.Hosts, strings.ToLower(host))
+	l.hosts = nil
+	for _, h := range append([]string{host}, l.Hosts...) {
+		if h = access.Name(h); h != "" {
+			l.hosts = append(l.hosts, h)
+		}
 	}
 	if l.tcp, err = net.Listen("tcp", l.Address); err != nil {
 		return fmt.Errorf("the API cannot listen: %w", err)
@@ -110,7 +114,7 @@ func (l *Listener) Serve(ctx context.Context, api http.Handler) error {
 		mux.Handle("/", page(l.Page))
 	}
 	srv := &http.Server{
-		Handler:           timely(&access.Guard{Tokens: l.Tokens, Hosts: l.Hosts, Needs: needs, Next: bounded(mux)}),
+		Handler:           timely(&access.Guard{Tokens: l.Tokens, Hosts: l.hosts, Needs: needs, Next: bounded(mux)}, bodyWithin, writeWithin),
 		ReadHeaderTimeout: headerWithin,
 		IdleTimeout:       idleFor,
 		MaxHeaderBytes:    maxHeader,
@@ -215,22 +219,27 @@ func page(files fs.FS) http.Handler {
 	})
 }
 
-// timely leaves clients that take too long to read an answer. A deadline outlives its
-// request on a connection that is kept, so that each request has to have its own.
-func timely(next http.Handler) http.Handler {
+// timely leaves clients that take too long to send the body of a request, or to read an
+// answer. It stands before the guard: what a refused request leaves of its body, the
+// server reads before it answers, and strangers could make that take for ever.
+func timely(next http.Handler, body, write time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := &answer{w, http.NewResponseController(w)}
-		a.extend()
+		a := &answer{w, http.NewResponseController(w), write}
+		if r.Body != http.NoBody {
+			_ = a.control.SetReadDeadline(time.Now().Add(body))
+		}
 		if r.URL.Path == terminalPath { // it takes the connection over, and has bounds of its own
+			a.arm()
 			next.ServeHTTP(w, r)
 			return
 		}
 		next.ServeHTTP(a, r)
+		a.arm() // for what the server has still to send
 	})
 }
 
-// bounded keeps requests from taking more than a share: in number, in size, and in the
-// time that their bodies take to come.
+// bounded keeps requests from taking more than a share, in number and in size. The body
+// of Exec is what somebody types: it may be long, and take its time.
 func bounded(next http.Handler) http.Handler {
 	slots := make(chan struct{}, maxRequests)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -245,8 +254,11 @@ func bounded(next http.Handler) http.Handler {
 			return
 		}
 		control := http.NewResponseController(w)
-		if r.URL.Path != orreryv1alpha1connect.ControlServiceExecProcedure && r.Body != http.NoBody {
-			_ = control.SetReadDeadline(time.Now().Add(bodyWithin))
+		switch {
+		case r.Body == http.NoBody:
+		case r.URL.Path == orreryv1alpha1connect.ControlServiceExecProcedure:
+			_ = control.SetReadDeadline(time.Time{})
+		default:
 			r.Body = &body{http.MaxBytesReader(w, r.Body, maxBody), control}
 		}
 		next.ServeHTTP(w, r)
@@ -273,28 +285,39 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// answer to a client that has to read in time.
+// answer to a client that has to read in time. A deadline stands only while something is
+// sent: over HTTP/2 it is a timer that resets the stream, also if nobody waits to send.
 type answer struct {
 	http.ResponseWriter
 	control *http.ResponseController
+	within  time.Duration
 }
 
-func (a *answer) extend() { _ = a.control.SetWriteDeadline(time.Now().Add(writeWithin)) }
+func (a *answer) arm() { _ = a.control.SetWriteDeadline(time.Now().Add(a.within)) }
 
-func (a *answer) WriteHeader(status int) {
-	a.extend()
-	a.ResponseWriter.WriteHeader(status)
+// disarm after what went well. What did not has ended the answer.
+func (a *answer) disarm(err error) {
+	if err == nil {
+		_ = a.control.SetWriteDeadline(time.Time{})
+	}
 }
 
 func (a *answer) Write(b []byte) (int, error) {
-	a.extend()
-	return a.ResponseWriter.Write(b)
+	a.arm()
+	n, err := a.ResponseWriter.Write(b)
+	a.disarm(err)
+	return n, err
 }
 
 // Flush implements http.Flusher.
-func (a *answer) Flush() {
-	a.extend()
-	_ = a.control.Flush()
+func (a *answer) Flush() { _ = a.FlushError() }
+
+// FlushError is for http.ResponseController.
+func (a *answer) FlushError() error {
+	a.arm()
+	err := a.control.Flush()
+	a.disarm(err)
+	return err
 }
 
 // Unwrap is for http.ResponseController.

@@ -112,7 +112,7 @@ const (
 )
 
 func TestWhoMayDoWhat(t *testing.T) {
-	l, _, _ := listen(t, nil)
+	l, _, _ := listen(t, func(l *Listener) { l.Hosts = []string{"Sky.Example."} })
 	owner, viewer := l.Tokens.Owner, l.Tokens.Viewer
 	for name, c := range map[string]struct {
 		ask
@@ -135,6 +135,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"a port that is not there":    {ask{method: "GET", path: "/capture/a/x", token: owner}, 404, "it has [ant0]"},
 		"the viewer's terminal":       {ask{method: "GET", path: "/terminal?node=a", token: viewer}, 403, "permission_denied"},
 		"a foreign page":              {ask{path: pausePath, body: "{}", token: owner, origin: "https://evil.example"}, 403, "other origins"},
+		"a name of its own":           {ask{path: statusPath, body: "{}", token: owner, host: "sky.example"}, 200, `"name":"test"`},
 		"a stranger's name":           {ask{path: pausePath, body: "{}", token: owner, host: "evil.example"}, 421, "not called"},
 		"a method that is not there":  {ask{path: "/orrery.v1alpha1.ControlService/Nonsense", body: "{}", token: owner}, 404, ""},
 		"and the viewer asks for it":  {ask{path: "/orrery.v1alpha1.ControlService/Nonsense", body: "{}", token: viewer}, 403, ""},
@@ -220,8 +221,8 @@ func (l *lateReader) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// Each request begins with a deadline of its own, whatever the last one of its
-// connection left, and each part of an answer has a new one.
+// Each part of an answer has a deadline of its own, which ends with it, and so has what the
+// server sends when the handler has returned.
 func TestAnswersHaveDeadlines(t *testing.T) {
 	w := &lateReader{ResponseRecorder: httptest.NewRecorder()}
 	began := time.Now()
@@ -237,14 +238,92 @@ func TestAnswersHaveDeadlines(t *testing.T) {
 				t.Error("streams cannot be flushed")
 			}
 		}
-	})).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
-	if len(w.deadlines) != 6 || w.Body.String() != "xx" || !w.Flushed {
-		t.Errorf("%d deadlines for %q, flushed %v", len(w.deadlines), w.Body.String(), w.Flushed)
+	}), bodyWithin, writeWithin).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if len(w.deadlines) != 9 || w.Body.String() != "xx" || !w.Flushed {
+		t.Fatalf("%d deadlines for %q, flushed %v", len(w.deadlines), w.Body.String(), w.Flushed)
 	}
-	for _, d := range w.deadlines {
-		if d.Before(began.Add(writeWithin)) {
-			t.Errorf("a deadline of %v", d.Sub(began))
+	for i, d := range w.deadlines {
+		if i%2 == 0 && d.Before(began.Add(writeWithin)) || i%2 == 1 && !d.IsZero() {
+			t.Errorf("deadline %d: %v", i, d.Sub(began))
 		}
+	}
+}
+
+// An answer may have nothing to say for longer than a client may take to read.
+func TestQuietAnswersOverHTTP2(t *testing.T) {
+	const within = 500 * time.Millisecond
+	speak := make(chan bool)
+	srv := httptest.NewUnstartedServer(timely(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for <-speak {
+			_, _ = w.Write([]byte("x")) // the client sees if that fails
+			_ = http.NewResponseController(w).Flush()
+		}
+	}), time.Minute, within))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	go func() {
+		defer close(speak)
+		for range 2 {
+			time.Sleep(2 * within)
+			speak <- true
+		}
+		time.Sleep(2 * within)
+	}()
+	res, err := srv.Client().Get(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil || string(b) != "xx" || res.ProtoMajor != 2 {
+		t.Errorf("%q, %v over %s", b, err, res.Proto)
+	}
+}
+
+// A stranger cannot keep a connection by a body that does not come.
+func TestStrangersBodiesHaveToCome(t *testing.T) {
+	guard := &access.Guard{Tokens: access.NewTokens(), Needs: needs, Next: http.NotFoundHandler()}
+	srv := httptest.NewServer(timely(guard, 50*time.Millisecond, time.Minute))
+	defer srv.Close()
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n", statusPath); err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(c)
+	if err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 401 ") {
+		t.Errorf("answered %q, %v", b, err)
+	}
+}
+
+// Exec's body may take longer than others.
+func TestWhatIsTypedMayTakeItsTime(t *testing.T) {
+	const within = 50 * time.Millisecond
+	srv := httptest.NewServer(timely(bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(w, r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+	})), within, time.Minute))
+	defer srv.Close()
+	stdin, typed := io.Pipe()
+	go func() {
+		time.Sleep(6 * within)
+		_, _ = typed.Write([]byte("x"))
+		_ = typed.Close()
+	}()
+	res, err := srv.Client().Post(srv.URL+orreryv1alpha1connect.ControlServiceExecProcedure, "application/connect+json", stdin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if b, err := io.ReadAll(res.Body); err != nil || string(b) != "x" {
+		t.Errorf("%q, %v", b, err)
 	}
 }
 

@@ -117,13 +117,9 @@ func (s *Server) ListContacts(ctx context.Context, req *connect.Request[pb.ListC
 	if err != nil {
 		return nil, err
 	}
-	from := req.Msg.GetFrom().AsDuration()
-	to := from + 10*time.Minute
-	if t := req.Msg.GetTo(); t != nil {
-		to = t.AsDuration()
-	}
-	if to <= from || from < 0 {
-		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("from %v to %v: want 0 <= from < to", from, to))
+	from, to, err := interval(req.Msg.GetFrom(), req.Msg.GetTo(), 10*time.Minute)
+	if err != nil {
+		return nil, err
 	}
 	list, err := contacts(ctx, s.sky.shelf.own, from, to)
 	if err != nil {

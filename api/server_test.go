@@ -187,6 +187,10 @@ func TestFaultsOfRequests(t *testing.T) {
 			_, err := cl.ListContacts(ctx, connect.NewRequest(&pb.ListContactsRequest{From: durationpb.New(2), To: durationpb.New(1)}))
 			return err
 		}, connect.CodeInvalidArgument, "from"},
+		"a long span": {func() error {
+			_, err := cl.ListContacts(ctx, connect.NewRequest(&pb.ListContactsRequest{To: durationpb.New(maxInterval + 1)}))
+			return err
+		}, connect.CodeInvalidArgument, "at most 24h"},
 		"unknown port": {func() error {
 			s, err := cl.Capture(ctx, connect.NewRequest(&pb.CaptureRequest{Node: "a", Port: "fore"}))
 			if err != nil {

@@ -44,10 +44,7 @@ func (s *Server) Exec(ctx context.Context, stream *connect.BidiStream[pb.ExecReq
 				return
 			}
 			if m.GetColumns() > 0 {
-				select {
-				case sizes <- size(m):
-				default: // one is waiting; the next will correct it
-				}
+				resize(sizes, size(m))
 			}
 			if len(m.GetStdin()) > 0 {
 				if _, err := feed.Write(m.GetStdin()); err != nil {
@@ -80,6 +77,16 @@ func (s *Server) Exec(ctx context.Context, stream *connect.BidiStream[pb.ExecReq
 
 func size(m *pb.ExecRequest) node.WindowSize {
 	return node.WindowSize{Columns: uint16(min(m.GetColumns(), 10000)), Rows: uint16(min(m.GetRows(), 10000))}
+}
+
+// resize puts a size into the place of one that has not been seen yet: the last one counts.
+// It is for one caller at a time, and a channel of one.
+func resize(sizes chan node.WindowSize, s node.WindowSize) {
+	select {
+	case <-sizes:
+	default:
+	}
+	sizes <- s
 }
 
 // sender is a Writer that sends each write as messages.

@@ -31,6 +31,7 @@ const (
 	maxInterval  = 24 * time.Hour // of contacts and coverage
 	maxSamples   = 33             // of a contact's delay
 	maxStates    = 4_000_000      // satellites × instants of a coverage map
+	maxCells     = 2_000_000_000  // cells × instants of one
 	maxGaps      = 1000           // of a station
 	// planWithin is how long a request may walk the plan. What it has walked is not
 	// lost: the next one goes on from there.
@@ -191,6 +192,9 @@ func (s *Sky) GetPositions(ctx context.Context, req *connect.Request[pb.GetPosit
 	if count < 0 || step < time.Second || step > maxInterval || count > maxPositions || count*len(nodes) > maxPositions {
 		return nil, invalid("%d instants of %d nodes, %v apart: want at least 1 s, and at most %d positions", count, len(nodes), step, maxPositions)
 	}
+	if time.Duration(count) > (math.MaxInt64-max(from, 0))/step {
+		return nil, invalid("%d instants from %v on, %v apart: the last ones are later than times can be; ask for fewer", count, from, step)
+	}
 	out := make([]byte, 0, 12*count*len(nodes))
 	for k := range count {
 		if err := ctx.Err(); err != nil {
@@ -328,8 +332,14 @@ func (s *Sky) GetCoverage(ctx context.Context, req *connect.Request[pb.GetCovera
 	if d := req.Msg.GetStep(); d != nil {
 		g.Step = d.AsDuration()
 	}
-	if g.Step < time.Second || int64(to-from)/int64(g.Step)*int64(max(1, len(satellites))) > maxStates {
-		return nil, invalid("a step of %v for %d satellites over %v: want at least 1 s, and at most %d positions of satellites", g.Step, len(satellites), to-from, maxStates)
+	if err := g.Check(); err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	if g.Step < time.Second || req.Msg.GetStep() != nil && g.Step > to-from || g.Instants()*max(1, len(satellites)) > maxStates {
+		return nil, invalid("a step of %v for %d satellites over %v: want at least 1 s, at most the time itself, and at most %d positions of satellites", g.Step, len(satellites), to-from, maxStates)
+	}
+	if g.Instants()*g.Rows*g.Columns > maxCells {
+		return nil, invalid("%d rows, %d columns and %d instants: want at most %d cells in all; ask for larger ones, or for a longer step", g.Rows, g.Columns, g.Instants(), maxCells)
 	}
 	select {
 	case s.mapping <- struct{}{}:
@@ -337,12 +347,17 @@ func (s *Sky) GetCoverage(ctx context.Context, req *connect.Request[pb.GetCovera
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	m, err := coverage.Of(ctx, satellites, g)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	work, cancel := context.WithTimeout(ctx, planWithin)
+	defer cancel()
+	m, err := coverage.Of(work, satellites, g)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case work.Err() != nil:
+		return nil, connect.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("the map takes longer than %v; ask for fewer cells, for a longer step, or for less time", planWithin))
+	default:
+		return nil, connect.NewError(connect.CodeInternal, err)
 	}
 	return connect.NewResponse(&pb.GetCoverageResponse{
 		Rows: int32(g.Rows), Columns: int32(g.Columns), MinElevation: g.MinElevation / orbit.Degree, Instants: int32(m.Instants),

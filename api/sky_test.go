@@ -226,6 +226,14 @@ func TestSkyRefusesWhatIsTooMuch(t *testing.T) {
 			_, err := s.GetPositions(ctx, connect.NewRequest(&pb.GetPositionsRequest{Count: math.MaxInt32}))
 			return err
 		},
+		"instants after the end of time": func() error {
+			_, err := s.GetPositions(ctx, connect.NewRequest(&pb.GetPositionsRequest{From: durationpb.New(math.MaxInt64 - time.Hour), Step: durationpb.New(time.Hour)}))
+			return err
+		},
+		"instants of longer than there is": func() error {
+			_, err := s.GetPositions(ctx, connect.NewRequest(&pb.GetPositionsRequest{Count: 1 << 18, Step: durationpb.New(24 * time.Hour), Nodes: []int32{0}}))
+			return err
+		},
 		"a node that is not there": func() error {
 			_, err := s.GetPositions(ctx, connect.NewRequest(&pb.GetPositionsRequest{Nodes: []int32{99}}))
 			return err
@@ -252,6 +260,14 @@ func TestSkyRefusesWhatIsTooMuch(t *testing.T) {
 		},
 		"a map of the sea": func() error {
 			_, err := s.GetCoverage(ctx, connect.NewRequest(&pb.GetCoverageRequest{Rows: 1 << 20}))
+			return err
+		},
+		"a map of one long step": func() error {
+			_, err := s.GetCoverage(ctx, connect.NewRequest(&pb.GetCoverageRequest{Step: durationpb.New(math.MaxInt64)}))
+			return err
+		},
+		"a map of each second": func() error {
+			_, err := s.GetCoverage(ctx, connect.NewRequest(&pb.GetCoverageRequest{Step: durationpb.New(time.Second), Rows: 720, Columns: 1440}))
 			return err
 		},
 		"an unknown group": func() error {

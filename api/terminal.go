@@ -96,18 +96,14 @@ func (s *Server) terminal(w http.ResponseWriter, r *http.Request) {
 	stdin, typed := io.Pipe()
 	defer func() { _ = stdin.Close() }()
 	sizes := make(chan node.WindowSize, 1)
-	resize := func(columns, rows uint16) {
+	shape := func(columns, rows uint16) {
 		if columns > 0 && rows > 0 {
-			select {
-			case <-sizes: // the last one has not been seen
-			default:
-			}
-			sizes <- node.WindowSize{Columns: min(columns, 10_000), Rows: min(rows, 10_000)}
+			resize(sizes, node.WindowSize{Columns: min(columns, 10_000), Rows: min(rows, 10_000)})
 		}
 	}
 	columns, _ := strconv.ParseUint(q.Get("columns"), 10, 16)
 	rows, _ := strconv.ParseUint(q.Get("rows"), 10, 16)
-	resize(uint16(columns), uint16(rows))
+	shape(uint16(columns), uint16(rows))
 	go func() {
 		defer cancel() // the client has gone: so shall the program
 		defer func() { _ = typed.Close() }()
@@ -123,7 +119,7 @@ func (s *Server) terminal(w http.ResponseWriter, r *http.Request) {
 					return
 				}
 			case json.Unmarshal(b, &m) == nil:
-				resize(m.Columns, m.Rows)
+				shape(m.Columns, m.Rows)
 			}
 		}
 	}()

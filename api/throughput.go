@@ -43,8 +43,16 @@ func (s *Server) MeasureThroughput(ctx context.Context, req *connect.Request[pb.
 	if from == to || length < time.Second || length > maxThroughput || !(rate >= 0 && rate <= 1e12) {
 		return nil, invalid("from %s to %s, %v, UDP at %g bit/s: want two nodes, 1 s to %v, and a rate of 0 or more", from.Name, to.Name, length, rate, maxThroughput)
 	}
-	report, err := s.iperf(ctx, from, to, iperfOptions(length, rate, req.Msg.GetCongestionControl()))
-	if err != nil {
+	// Without a way iperf3 would try for minutes, and its server wait for ever.
+	within := length + 2*meetWithin
+	work, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	report, err := s.iperf(work, from, to, iperfOptions(length, rate, req.Msg.GetCongestionControl()))
+	switch {
+	case err == nil:
+	case work.Err() != nil && ctx.Err() == nil:
+		return nil, connect.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("%s and %s have not measured within %v, perhaps for want of a way between them; 'orrery path %s %s' says if there is one", from.Name, to.Name, within, from.Name, to.Name))
+	default:
 		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
 	}
 	out, err := throughput(report)
@@ -104,6 +112,9 @@ func (s *Server) iperf(ctx context.Context, from, to *plan.Node, options []strin
 		select { // the server is not listening yet
 		case <-tick.C:
 		case err := <-served:
+			if err == nil { // somebody else was its one client
+				err = fmt.Errorf("iperf3 -s on %s ended before iperf3 -c on %s reached it; measure again", to.Name, from.Name)
+			}
 			return nil, err
 		case <-ctx.Done():
 			return nil, ctx.Err()

@@ -15,6 +15,9 @@ import (
 // trafficEvery is how often ports' counters are read, whoever and how many ask.
 const trafficEvery = time.Second
 
+// trafficStale is how old the sample before may be, so that rates are those of a moment.
+const trafficStale = 3 * trafficEvery
+
 // traffic derives rates from the ports' counters, for all clients at once.
 type traffic struct {
 	run *emulation.Run
@@ -30,12 +33,13 @@ type rates struct {
 	at    time.Duration // scenario time
 	bits  []float64     // sent per second
 	drops []float64     // frames per second
+	known bool          // else all are 0: there is no sample shortly before
 	// message is made once for all.
 	message *pb.WatchTrafficResponse
 }
 
 // sample gives the latest rates: new ones if the last are older than trafficEvery.
-// Rates are over the time since the sample before, at first 0.
+// Rates are over the time since the sample before.
 func (t *traffic) sample() *rates {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -47,10 +51,11 @@ func (t *traffic) sample() *rates {
 	r := &rates{at: t.run.Timeline().Now(), bits: make([]float64, n), drops: make([]float64, n)}
 	counters := make([]fabric.Counters, n)
 	elapsed := now.Sub(t.at).Seconds()
+	r.known = t.last != nil && elapsed > 0 && elapsed < trafficStale.Seconds()
 	for i := range n {
 		c := t.run.Fabric().Counters(fabric.PortID(i))
 		counters[i] = c
-		if t.last != nil && elapsed > 0 {
+		if r.known {
 			r.bits[i] = 8 * float64(c.SentBytes-min(c.SentBytes, t.last[i].SentBytes)) / elapsed
 			d, before := dropped(&c), dropped(&t.last[i])
 			r.drops[i] = float64(d-min(d, before)) / elapsed
@@ -63,6 +68,20 @@ func (t *traffic) sample() *rates {
 	}
 	t.last, t.at, t.latest = counters, now, r
 	return r
+}
+
+// recent are rates over about the last second. If nobody else has asked, that takes one.
+func (t *traffic) recent(ctx context.Context) (*rates, error) {
+	for {
+		if r := t.sample(); r.known {
+			return r, nil
+		}
+		select {
+		case <-time.After(trafficEvery):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // dropped are all frames that did not arrive.

@@ -123,7 +123,8 @@ func Of(ctx context.Context) Role {
 // Guard lets requests through to a handler by what they want and who sends them.
 type Guard struct {
 	Tokens Tokens
-	// Hosts are names by which this server may be called, beside numbers and localhost.
+	// Hosts are names by which this server may be called, beside numbers and localhost, as
+	// Name writes them.
 	Hosts []string
 	// Needs is the least role for a path.
 	Needs func(path string) Role
@@ -160,6 +161,10 @@ func refuse(w http.ResponseWriter, status int, code, text string) {
 	fmt.Fprintf(w, "{\"code\":%q,\"message\":%q}\n", code, strings.ToValidUTF8(text, "?"))
 }
 
+// Name writes a host's name as it is compared: in small letters, and without the dot at the
+// end that a full name may have.
+func Name(host string) string { return strings.TrimSuffix(strings.ToLower(host), ".") }
+
 // knows says whether a Host header names this server.
 func (g *Guard) knows(host string) bool {
 	name := host
@@ -169,7 +174,7 @@ func (g *Guard) knows(host string) bool {
 		}
 		name = h
 	}
-	name = strings.TrimSuffix(strings.ToLower(strings.Trim(name, "[]")), ".")
+	name = Name(strings.Trim(name, "[]"))
 	if a, err := netip.ParseAddr(name); err == nil {
 		return a.Zone() == ""
 	}

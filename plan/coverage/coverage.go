@@ -62,6 +62,9 @@ func (g Grid) Check() error {
 	return nil
 }
 
+// Instants is how many a map is made of. The grid must be one that Check finds right.
+func (g Grid) Instants() int { return int((g.To-g.From-1)/g.Step) + 1 }
+
 // Of the satellites with these motions. A satellite that has no position at an
 // instant sees nothing then. Errors are those of Check, and the context's.
 func Of(ctx context.Context, satellites []orbit.Motion, g Grid) (*Map, error) {
@@ -75,7 +78,8 @@ func Of(ctx context.Context, satellites []orbit.Motion, g Grid) (*Map, error) {
 	longest := make([]int, cells)
 	seen := make([]int, cells)
 	total := make([]int, cells)
-	for at := g.From; at < g.To; at += g.Step {
+	for k := range g.Instants() { // a sum of steps could pass the greatest Duration
+		at := g.From + time.Duration(k)*g.Step
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("coverage: %w", err)
 		}

@@ -154,3 +154,20 @@ func BenchmarkMap(b *testing.B) {
 		}
 	}
 }
+
+// A map ends, also at the end of time and with a step that is longer than all of it.
+func TestMapsEnd(t *testing.T) {
+	for _, c := range []struct {
+		from, to, step time.Duration
+		instants       int
+	}{
+		{0, 10, 3, 4}, {0, 9, 3, 3}, {0, 1, math.MaxInt64, 1}, {math.MaxInt64 - 10, math.MaxInt64, 7, 2}, {1, math.MaxInt64, math.MaxInt64, 1},
+	} {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		m, err := Of(ctx, nil, Grid{Rows: 1, Columns: 1, From: c.from, To: c.to, Step: c.step})
+		cancel()
+		if err != nil || m.Instants != c.instants {
+			t.Errorf("%v: %v, %v", c, m, err)
+		}
+	}
+}

@@ -13,7 +13,7 @@ import { attempt, type Desk, type Panel } from "./panels/panel";
 import { PlanPanel } from "./panels/plan";
 import { RunPanel } from "./panels/run";
 import type { Source } from "./source/source";
-import { fullDelay, type LinkColours } from "./stage/lines";
+import { fullDelay, type LinkColours, LinkSet } from "./stage/lines";
 import type { ViewName } from "./stage/placement";
 import { type Picked, Stage } from "./stage/stage";
 import { type Found, Search } from "./ui/search";
@@ -83,6 +83,10 @@ export class Page implements Desk {
 
   select(selection: Selection): void {
     this.session.selection.set(selection);
+  }
+
+  show(t: number): void {
+    this.#timeline.show(t);
   }
 
   redraw(): void {
@@ -253,11 +257,11 @@ export class Page implements Desk {
     const inventory = this.session.inventory;
     if (!inventory) return;
     const nodes = new Set<number>();
-    const cut = new Set<number>();
-    const impaired = new Set<number>();
-    const ports = (name: string) => {
-      const port = inventory.port(name);
-      return port === undefined ? [] : [port];
+    const cut = new LinkSet();
+    const impaired = new LinkSet();
+    const add = (links: LinkSet, { a, b }: Failure) => {
+      const [p, q] = [inventory.port(a), b ? inventory.port(b) : undefined];
+      if (p !== undefined && (!b || q !== undefined)) links.add(p, q);
     };
     for (const failure of failures) {
       const node = inventory.node(failure.a);
@@ -271,18 +275,18 @@ export class Page implements Desk {
           if (node !== undefined) nodes.add(node);
           break;
         case Failure_Kind.CUT:
-          for (const port of ports(failure.a)) cut.add(port);
+          add(cut, failure);
           break;
         case Failure_Kind.IMPAIR:
-          for (const port of ports(failure.a)) impaired.add(port);
+          add(impaired, failure);
       }
     }
-    const key = JSON.stringify([[...nodes], [...cut], [...impaired]]);
+    const key = `${[...nodes]} ${cut.key} ${impaired.key}`;
     if (key === this.#failuresKey) return;
     this.#failuresKey = key;
     this.stage.failures(nodes, cut, impaired);
   }
-  #failuresKey = "[[],[],[]]";
+  #failuresKey = "";
 
   #connection(connection: Connection): void {
     const { state, problem } = connection;

@@ -2065,7 +2065,7 @@ func (x *Link) GetLoss() float64 {
 
 type ListContactsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Scenario times; absent to: from + 10 minutes.
+	// Scenario times, at most 24 h apart; absent to: from + 10 minutes.
 	From          *durationpb.Duration `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	To            *durationpb.Duration `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
 	Node          string               `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
@@ -3624,7 +3624,8 @@ type GetLinkResponse struct {
 	// Counters of both ports; b is absent while there is no link.
 	ACounters *Counters `protobuf:"bytes,8,opt,name=a_counters,json=aCounters,proto3" json:"a_counters,omitempty"`
 	BCounters *Counters `protobuf:"bytes,9,opt,name=b_counters,json=bCounters,proto3" json:"b_counters,omitempty"`
-	// Bits per second over the last second: from a to b, and back.
+	// Bits per second over about the last second: from a to b, and back. Unless
+	// somebody asks all the time, the answer takes a second for them.
 	ABitsPerSecond float64 `protobuf:"fixed64,10,opt,name=a_bits_per_second,json=aBitsPerSecond,proto3" json:"a_bits_per_second,omitempty"`
 	BBitsPerSecond float64 `protobuf:"fixed64,11,opt,name=b_bits_per_second,json=bBitsPerSecond,proto3" json:"b_bits_per_second,omitempty"`
 	// Share of the rate that is used, of the fuller direction; 0 without a rate.

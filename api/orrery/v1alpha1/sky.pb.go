@@ -869,13 +869,15 @@ type GetCoverageRequest struct {
 	From  *durationpb.Duration   `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
 	// Default: from + 100 minutes. At most 24 h after from.
 	To *durationpb.Duration `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
-	// Between two instants that are looked at, 1 s at least; default 60 s.
+	// Between two instants that are looked at, 1 s at least and the whole time at
+	// most; default 60 s.
 	Step *durationpb.Duration `protobuf:"bytes,4,opt,name=step,proto3" json:"step,omitempty"`
 	// In degrees; default the least of the scenario's ground links.
 	MinElevation *float64 `protobuf:"fixed64,5,opt,name=min_elevation,json=minElevation,proto3,oneof" json:"min_elevation,omitempty"`
 	// A group of satellites by name; empty: all.
 	Group string `protobuf:"bytes,6,opt,name=group,proto3" json:"group,omitempty"`
-	// Cells from south to north and from west to east; default 90 and 180.
+	// Cells from south to north and from west to east; default 90 and 180, at most 720
+	// and 1,440. Cells × instants are at most 2,000,000,000.
 	Rows          int32 `protobuf:"varint,7,opt,name=rows,proto3" json:"rows,omitempty"`
 	Columns       int32 `protobuf:"varint,8,opt,name=columns,proto3" json:"columns,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -51,7 +51,7 @@ export class Clock {
     this.paused = paused;
   }
 
-  /** Shows another instant, and stays there. */
+  /** Shows another instant. A playback goes on from there. */
   show(time: number): void {
     this.following = false;
     this.#shown = Math.max(0, time);

@@ -83,6 +83,8 @@ export class Links {
 /** Scenario seconds of contacts that are asked for at once. */
 const window = 300;
 const kept = 3;
+/** Milliseconds after a failure in which nothing is asked. */
+const patience = 1000;
 
 export class Contacts {
   readonly links = new Links();
@@ -122,7 +124,7 @@ export class Contacts {
   }
 
   async #load(k: number): Promise<void> {
-    if (this.#windows.has(k) || this.#asked.has(k) || performance.now() - this.#failedAt < 1000) return;
+    if (this.#windows.has(k) || this.#asked.has(k) || performance.now() - this.#failedAt < patience) return;
     const aborter = new AbortController();
     this.#asked.set(k, aborter);
     const [from, to] = [k * window, (k + 1) * window];
@@ -139,6 +141,8 @@ export class Contacts {
       this.loaded();
     } catch {
       if (!aborter.signal.aborted) this.#failedAt = performance.now();
+      // Whoever waits for it asks again, also while time stands. What was called off may be wanted again already.
+      setTimeout(this.loaded, aborter.signal.aborted ? 0 : patience + 50);
     } finally {
       this.#asked.delete(k);
     }

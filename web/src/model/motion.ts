@@ -50,6 +50,8 @@ export function interpolate(samples: Samples, t: number, out: Float32Array): voi
 /** Intervals in a chunk; it has one sample more on the left and two on the right. */
 const intervals = 6;
 const kept = 4;
+/** Milliseconds after a failure in which nothing is asked. */
+const patience = 1000;
 
 export class Motion {
   /** Seconds between samples. */
@@ -89,7 +91,7 @@ export class Motion {
   }
 
   async #load(k: number): Promise<void> {
-    if (this.#chunks.has(k) || this.#asked.has(k) || performance.now() - this.#failedAt < 1000) return;
+    if (this.#chunks.has(k) || this.#asked.has(k) || performance.now() - this.#failedAt < patience) return;
     const aborter = new AbortController();
     this.#asked.set(k, aborter);
     const first = Math.max(k * intervals - 1, 0);
@@ -107,6 +109,8 @@ export class Motion {
       this.loaded();
     } catch {
       if (!aborter.signal.aborted) this.#failedAt = performance.now();
+      // Whoever waits for it asks again, also while time stands. What was called off may be wanted again already.
+      setTimeout(this.loaded, aborter.signal.aborted ? 0 : patience + 50);
     } finally {
       this.#asked.delete(k);
     }

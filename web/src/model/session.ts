@@ -46,7 +46,7 @@ export class Session {
   /** The server has a scenario, and no plan: it is being written, and is not valid yet. */
   unplanned: () => void = () => {};
 
-  #lastEvent = 0n;
+  #lastEvent = -1n;
   #trafficEnd: AbortController | undefined;
   #ends = new AbortController();
 
@@ -156,7 +156,7 @@ export class Session {
       }
     };
     const events = async () => {
-      this.#lastEvent = 0n;
+      this.#lastEvent = -1n; // events are numbered from 0
       let fresh: Event[] = [];
       let first = true;
       const publish = () => {
@@ -210,11 +210,13 @@ function known(inventory: Inventory, selection: NonNullable<Selection>): boolean
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener("abort", () => {
+    const end = () => {
       clearTimeout(timer);
+      signal?.removeEventListener("abort", end); // a signal may see many sleeps
       resolve();
-    });
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end);
   });
 }
 

@@ -90,7 +90,7 @@ export class LinkPanel implements Panel {
                 [link?.b ?? b, data.bCounters],
               ].map(([name, c]) => {
                 if (!c || typeof c === "string") return "";
-                const dropped = c.dropNoLink + c.dropQueue + c.dropLoss + c.dropInFlight + c.dropDevice + c.dropOverload;
+                const dropped = c.dropNoLink + c.dropQueue + c.dropLoss + c.dropInFlight + c.dropDevice + c.dropOverload + c.dropForged;
                 return html`<tr>
                   <td>${name as string}</td>
                   <td class="n">${count(c.sentFrames)}</td>

@@ -21,6 +21,7 @@ export class PairPanel implements Panel {
   #pings: PingResponse[] = [];
   #pinging: AbortController | undefined;
   #throughput: MeasureThroughputResponse | "running" | undefined;
+  #measuringEnd = new AbortController();
   #stop = () => {};
 
   constructor(
@@ -54,6 +55,7 @@ export class PairPanel implements Panel {
   close(): void {
     this.#stop();
     this.#pinging?.abort();
+    this.#measuringEnd.abort();
     this.desk.stage.ways([], []);
   }
 
@@ -99,7 +101,7 @@ export class PairPanel implements Panel {
                         (o) =>
                           html`<tr>
                             <td>
-                              <button class="link" @click=${() => session.clock.show(seconds(o.from))}>${clockTime(seconds(o.from))}</button>
+                              <button class="link" @click=${() => desk.show(seconds(o.from))}>${clockTime(seconds(o.from))}</button>
                             </td>
                             <td>${o.to ? span(seconds(o.to) - seconds(o.from)) : "still"}</td>
                             <td>${o.problem}</td>
@@ -212,7 +214,12 @@ export class PairPanel implements Panel {
     await attempt(this.desk, async () => {
       const before = this.#throughput;
       try {
-        this.#throughput = await this.desk.session.source.control.measureThroughput({ from: this.a, to: this.b });
+        this.#throughput = await this.desk.session.source.control.measureThroughput(
+          { from: this.a, to: this.b },
+          { signal: this.#measuringEnd.signal },
+        );
+      } catch (error) {
+        if (!this.#measuringEnd.signal.aborted) throw error;
       } finally {
         if (this.#throughput === before) this.#throughput = undefined;
       }

@@ -14,6 +14,8 @@ export interface Desk {
   readonly session: Session;
   readonly stage: Stage;
   select(selection: Selection): void;
+  /** Shows another instant, on the stage and on the timeline. */
+  show(t: number): void;
   /** Draws the panel anew, soon. */
   redraw(): void;
   /** Says a sentence on top of the stage. */

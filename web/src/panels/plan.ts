@@ -1,8 +1,10 @@
 // A plan without a run: coverage and gaps.
 
 import { html, type TemplateResult } from "lit-html";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { Color } from "three";
 import type { GetCoverageResponse, StationGaps } from "../gen/orrery/v1alpha1/sky_pb";
+import { sleep } from "../model/session";
 import { duration, float32s, seconds } from "../model/units";
 import { ramp } from "../stage/palette";
 import { clockTime, count, span } from "../ui/format";
@@ -105,7 +107,7 @@ export class PlanPanel implements Panel {
                       html`<tr>
                         <td></td>
                         <td class="n" colspan="3">
-                          <button class="link" @click=${() => desk.session.clock.show(seconds(gap.from))}>
+                          <button class="link" @click=${() => desk.show(seconds(gap.from))}>
                             ${clockTime(seconds(gap.from))} – ${clockTime(seconds(gap.to))}
                           </button>
                         </td>
@@ -155,6 +157,8 @@ export class PlanPanel implements Panel {
         );
         this.#shown = true;
         this.#paint();
+      } catch (error) {
+        if (!this.#end.signal.aborted) throw error;
       } finally {
         this.#busy = false;
       }
@@ -176,16 +180,19 @@ export class PlanPanel implements Panel {
     this.desk.redraw();
   }
 
+  /** Asks again as long as the server is still computing the plan. */
   async #loadGaps(): Promise<void> {
+    const { signal } = this.#end;
     await attempt(this.desk, async () => {
-      try {
-        const answer = await this.desk.session.source.sky.getGaps(
-          { plan: this.plan, from: duration(0), to: duration(7200) },
-          { signal: this.#end.signal },
-        );
-        this.#gaps = answer.stations;
-      } catch (error) {
-        if (!this.#end.signal.aborted) throw error;
+      while (!signal.aborted) {
+        try {
+          const request = { plan: this.plan, from: duration(0), to: duration(7200) };
+          this.#gaps = (await this.desk.session.source.sky.getGaps(request, { signal })).stations;
+          return;
+        } catch (error) {
+          if (!signal.aborted && ConnectError.from(error).code !== Code.Unavailable) throw error;
+          await sleep(1000, signal);
+        }
       }
     });
   }

@@ -161,7 +161,7 @@ export class RunPanel implements Panel {
           (event) =>
             html`<li>
               <time
-                ><button class="link" @click=${() => desk.session.clock.show(seconds(event.at))}>${clockTime(seconds(event.at))}</button></time
+                ><button class="link" @click=${() => desk.show(seconds(event.at))}>${clockTime(seconds(event.at))}</button></time
               ><span class="what">${what(event)}</span>
             </li>`,
         )}

@@ -42,6 +42,9 @@ export function server(token: string, base = new URL(".", location.href)): Sourc
   };
 }
 
+/** Bytes of a message: a server takes 64 KiB at once. */
+const slice = 32 << 10;
+
 function openTerminal(base: URL, token: string, request: TerminalRequest, listener: TerminalListener): Terminal {
   const url = new URL("terminal", base);
   url.protocol = url.protocol.replace("http", "ws");
@@ -67,7 +70,9 @@ function openTerminal(base: URL, token: string, request: TerminalRequest, listen
     if (socket.readyState === WebSocket.OPEN) socket.send(message);
   };
   return {
-    type: (bytes) => send(new Uint8Array(bytes)),
+    type: (bytes) => {
+      for (let i = 0; i < bytes.length; i += slice) send(new Uint8Array(bytes.subarray(i, i + slice)));
+    },
     resize: (columns, rows) => send(JSON.stringify({ columns, rows })),
     close: () => socket.close(),
   };

@@ -101,8 +101,16 @@ export class Cone {
     this.#edge.color = color;
   }
 
+  #station: [number, number, number] = [NaN, NaN, NaN];
+
+  /** Whether it has its shape from about there: ships and aircraft take theirs along. */
+  standsAt(station: [number, number, number]): boolean {
+    return Math.hypot(...station.map((v, k) => v - this.#station[k]!)) < 1;
+  }
+
   /** Station in ECEF km, least elevation in degrees, radius of the shell in km. */
   shape(station: [number, number, number], minElevation: number, radius: number, view: ViewName): void {
+    this.#station = station;
     this.object.visible = view !== "topology" && this.strength > 0;
     const rim = footprint(station, minElevation, radius);
     const apex = view === "globe" ? station.map((v) => v / equatorialRadius) : [];

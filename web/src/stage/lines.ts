@@ -38,10 +38,29 @@ export interface LinkPaint {
   kilometres: Float32Array;
   /** Bits per second that each port sends. */
   bitsPerSecond: Float32Array;
-  /** Ports whose links are impaired. */
-  impaired: ReadonlySet<number>;
-  /** Ports that have been cut: the sky would have a link that the network has not. */
-  cut: ReadonlySet<number>;
+  impaired: LinkSet;
+  /** The sky would have these links, and the network has not. */
+  cut: LinkSet;
+}
+
+/** Links by their ports: all of a port, or that of one port with another. */
+export class LinkSet {
+  #ports = new Set<number>();
+  #pairs = new Set<string>();
+
+  add(a: number, b?: number): void {
+    if (b === undefined) this.#ports.add(a);
+    else this.#pairs.add(`${a} ${b}`).add(`${b} ${a}`);
+  }
+
+  has(a: number, b: number): boolean {
+    return this.#ports.has(a) || this.#ports.has(b) || (this.#pairs.size > 0 && this.#pairs.has(`${a} ${b}`));
+  }
+
+  /** Equal for equal sets that were made in the same order. */
+  get key(): string {
+    return JSON.stringify([[...this.#ports], [...this.#pairs]]);
+  }
 }
 
 export class Lines {
@@ -120,7 +139,7 @@ export class Lines {
     const [a, b] = [links.ports[2 * i]!, links.ports[2 * i + 1]!];
     const { palette } = paint;
     const ground = links.kinds[i] === LinkClass.Ground;
-    if (paint.cut.has(a) || paint.cut.has(b)) {
+    if (paint.cut.has(a, b)) {
       out.copy(palette.failed);
       return 0.9;
     }
@@ -137,7 +156,7 @@ export class Lines {
         return bits > 0 ? 0.35 + 0.6 * Math.min(Math.max(u, 0), 1) : 0.15;
       }
       default:
-        out.copy(paint.impaired.has(a) || paint.impaired.has(b) ? palette.failed : palette.links[links.kinds[i]!]!);
+        out.copy(paint.impaired.has(a, b) ? palette.failed : palette.links[links.kinds[i]!]!);
         return ground ? 0.95 : 0.5;
     }
   }

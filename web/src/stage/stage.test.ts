@@ -5,7 +5,8 @@ import { Inventory } from "../model/inventory";
 import { curve } from "../panels/link";
 import { PieceSchema } from "../gen/orrery/v1alpha1/control_pb";
 import { duration } from "../model/units";
-import { footprint } from "./figures";
+import { Cone, footprint } from "./figures";
+import { LinkSet } from "./lines";
 import { asTopology, onMap } from "./placement";
 
 it("a footprint's points stand at the elevation and in the distance that were asked", () => {
@@ -59,6 +60,23 @@ it("in the topology no two nodes stand at the same place, and all within the vie
     expect(Math.abs(out[3 * i + 1]!)).toBeLessThanOrEqual(1);
   }
   expect(places.size).toBe(61);
+});
+
+it("a failure of one link is none of the port's others", () => {
+  const links = new LinkSet();
+  links.add(1, 2);
+  links.add(7);
+  expect(links.has(1, 2) && links.has(2, 1) && links.has(7, 1) && links.has(3, 7)).toBe(true);
+  expect(links.has(1, 3) || links.has(3, 2) || links.has(12, 1)).toBe(false);
+  expect(links.key).not.toBe(new LinkSet().key);
+});
+
+it("a cone knows when its station has moved", () => {
+  const cone = new Cone(1);
+  expect(cone.standsAt([6378, 0, 0])).toBe(false);
+  cone.shape([6378, 0, 0], 10, 7158, "globe");
+  expect(cone.standsAt([6378, 0.5, 0])).toBe(true);
+  expect(cone.standsAt([6378, 20, 0])).toBe(false);
 });
 
 it("a curve goes through its pieces", () => {

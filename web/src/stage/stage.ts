@@ -10,7 +10,7 @@ import { Looking, steer } from "./camera";
 import { Earth } from "./earth";
 import { Cone, Orbit, Way } from "./figures";
 import { type Label, Labels } from "./labels";
-import { type LinkColours, Lines } from "./lines";
+import { type LinkColours, Lines, LinkSet } from "./lines";
 import { Nodes } from "./nodes";
 import { type Palette, readPalette } from "./palette";
 import { asTopology, onGlobe, onMap, type ViewName } from "./placement";
@@ -76,8 +76,8 @@ export class Stage {
 
   #chosen: ReadonlySet<number> = new Set();
   #failed: ReadonlySet<number> = new Set();
-  #impaired: ReadonlySet<number> = new Set();
-  #cut: ReadonlySet<number> = new Set();
+  #impaired = new LinkSet();
+  #cut = new LinkSet();
   #colours: LinkColours = "state";
   #bits: Float32Array = new Float32Array(0);
   #hovered = -1;
@@ -202,7 +202,7 @@ export class Stage {
     this.invalidate();
   }
 
-  failures(nodes: ReadonlySet<number>, cut: ReadonlySet<number>, impaired: ReadonlySet<number>): void {
+  failures(nodes: ReadonlySet<number>, cut: LinkSet, impaired: LinkSet): void {
     this.#failed = nodes;
     this.#cut = cut;
     this.#impaired = impaired;
@@ -455,14 +455,18 @@ export class Stage {
     if (inventory.satellites === 0) return;
     for (let i = inventory.satellites; i < inventory.count; i++) {
       const chosen = this.#chosen.has(i);
-      if (this.#cones.has(i) || (!chosen && stations > 40)) continue;
+      const at = this.position(i);
+      let cone = this.#cones.get(i);
+      if (cone ? cone.standsAt(at) : !chosen && stations > 40) continue;
       const served = this.#servedBy(inventory, i);
-      if (!served) continue;
-      const cone = new Cone(chosen ? 1.6 : 0.42);
-      cone.color = this.palette.station;
-      cone.shape(this.position(i), inventory.message.nodes[i]!.minElevation, served, view);
-      this.#cones.set(i, cone);
-      this.#scene.add(cone.object);
+      if (!served || !Number.isFinite(at[0])) continue;
+      if (!cone) {
+        cone = new Cone(chosen ? 1.6 : 0.42);
+        cone.color = this.palette.station;
+        this.#cones.set(i, cone);
+        this.#scene.add(cone.object);
+      }
+      cone.shape(at, inventory.message.nodes[i]!.minElevation, served, view);
     }
   }
 

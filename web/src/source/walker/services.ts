@@ -123,7 +123,7 @@ class Run {
         a,
         b,
         text,
-        sequence: ++this.#sequence,
+        sequence: this.#sequence++,
         hostTime: timestampFromMs(Date.now()),
       }),
     );

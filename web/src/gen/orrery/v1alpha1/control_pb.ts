@@ -1070,7 +1070,7 @@ export const LinkSchema: GenMessage<Link> = /*@__PURE__*/
  */
 export type ListContactsRequest = Message<"orrery.v1alpha1.ListContactsRequest"> & {
   /**
-   * Scenario times; absent to: from + 10 minutes.
+   * Scenario times, at most 24 h apart; absent to: from + 10 minutes.
    *
    * @generated from field: google.protobuf.Duration from = 1;
    */
@@ -1852,7 +1852,8 @@ export type GetLinkResponse = Message<"orrery.v1alpha1.GetLinkResponse"> & {
   bCounters?: Counters | undefined;
 
   /**
-   * Bits per second over the last second: from a to b, and back.
+   * Bits per second over about the last second: from a to b, and back. Unless
+   * somebody asks all the time, the answer takes a second for them.
    *
    * @generated from field: double a_bits_per_second = 10;
    */

@@ -515,7 +515,8 @@ export type GetCoverageRequest = Message<"orrery.v1alpha1.GetCoverageRequest"> &
   to?: Duration | undefined;
 
   /**
-   * Between two instants that are looked at, 1 s at least; default 60 s.
+   * Between two instants that are looked at, 1 s at least and the whole time at
+   * most; default 60 s.
    *
    * @generated from field: google.protobuf.Duration step = 4;
    */
@@ -536,7 +537,8 @@ export type GetCoverageRequest = Message<"orrery.v1alpha1.GetCoverageRequest"> &
   group: string;
 
   /**
-   * Cells from south to north and from west to east; default 90 and 180.
+   * Cells from south to north and from west to east; default 90 and 180, at most 720
+   * and 1,440. Cells × instants are at most 2,000,000,000.
    *
    * @generated from field: int32 rows = 7;
    */
