@@ -132,6 +132,7 @@ var reserves = []reserve{
 		for_: []string{
 			"clock",                 // reads CLOCK_MONOTONIC by the vDSO
 			"tap", "fabric", "node", // the kernel rooms
+			"tap/taptest",             // asks the kernel of carriers, for tests
 			"thread",                  // which thread is the process's first
 			"fabric/underlay",         // many datagrams by one call
 			"userns",                  // namespaces of an ordinary user
@@ -142,6 +143,7 @@ var reserves = []reserve{
 			"emulation",               // echo sockets of the prober
 			"socket",                  // a socket's owner and mode
 			"kube/agent",              // the lock on its state
+			"kube/fdstore",            // files in messages
 			"doctor",                  // limits of processes and file systems
 			"tune",                    // the lock on its record
 			"cmd/...",                 // signals, terminals
