@@ -382,9 +382,12 @@ func (o *observer) report() {
 			us := c.LastChange.Microseconds()
 			row.LastChange = &us
 		}
+		if c.Pairs > 0 {
+			us := c.Until.Microseconds()
+			row.Until = &us
+		}
 		if c.Restored {
-			us := c.RestoredAt.Microseconds()
-			row.Restored = &us
+			row.Restored = row.Until
 		}
 		record.Convergences.Write(o.out, row)
 		for i := range c.Up + c.Down {

@@ -16,11 +16,12 @@ type Convergence struct {
 	// the last was.
 	Changes, Nodes int
 	LastChange     time.Duration
-	// Pairs that it cut off although a way existed, and when the last of them was
-	// forwarded again, if Restored.
-	Pairs      int
-	Restored   bool
-	RestoredAt time.Duration
+	// Pairs that it cut off although a way existed, and until when the last of them was
+	// cut off. Restored says that then all had been forwarded again: the sky took the way
+	// from none of them meanwhile, and it was not the end.
+	Pairs    int
+	Restored bool
+	Until    time.Duration
 	// Lost is how long these pairs had no way although one existed, and Loop how long
 	// they were in a loop, both summed up over pairs.
 	Lost, Loop time.Duration
@@ -57,7 +58,8 @@ type following struct {
 	nodes map[int32]bool
 	loops map[int]bool
 	cut   map[int]bool
-	open  int // pairs that are cut off
+	open  int  // pairs that are cut off
+	away  bool // the sky took the way from a pair that was cut off
 }
 
 // tracked is what is known of a pair.
@@ -137,7 +139,8 @@ func (t *Tracker) Pair(at time.Duration, pair int, s State) {
 	if !cut && p.by != nil {
 		by := p.by
 		p.by = nil
-		by.RestoredAt = at
+		by.Until = at
+		by.away = by.away || s == NoPath
 		if by.open--; by.open == 0 {
 			t.finish()
 		}
@@ -185,7 +188,7 @@ func (t *Tracker) finish() {
 func (e *following) result(open bool) Convergence {
 	c := e.Convergence
 	c.Nodes, c.Pairs, c.LoopPairs = len(e.nodes), len(e.cut), len(e.loops)
-	c.Restored, c.Open = c.Pairs > 0 && !open, open
+	c.Restored, c.Open = c.Pairs > 0 && !open && !e.away, open
 	return c
 }
 
@@ -199,6 +202,9 @@ func (t *Tracker) Close(at time.Duration) {
 		}
 	}
 	for _, e := range t.events {
+		if e.open > 0 {
+			e.Until = at
+		}
 		t.done = append(t.done, e.result(e.open > 0))
 	}
 	t.events, t.last = nil, nil

@@ -32,7 +32,7 @@ func TestTrackerFollowsAHandover(t *testing.T) {
 
 	c, o := tr.Take()
 	want := []Convergence{
-		{At: 100 * ms, Up: 1, Down: 1, First: 7, Changes: 3, Nodes: 2, LastChange: 150 * ms, Pairs: 2, Restored: true, RestoredAt: 190 * ms,
+		{At: 100 * ms, Up: 1, Down: 1, First: 7, Changes: 3, Nodes: 2, LastChange: 150 * ms, Pairs: 2, Restored: true, Until: 190 * ms,
 			Lost: 50*ms + 70*ms, Loop: 30*ms + 70*ms, LoopPairs: 2, Overlapped: true},
 		{At: 160 * ms, Down: 1, First: 9, Changes: 1, Nodes: 1, LastChange: 170 * ms},
 	}
@@ -49,6 +49,31 @@ func TestTrackerFollowsAHandover(t *testing.T) {
 	}
 	if c, o := tr.Take(); c != nil || o != nil {
 		t.Error("they are handed out twice")
+	}
+}
+
+// A pair that is cut off until the sky has no way for it any more was not repaired, though
+// all others were.
+func TestTrackerTakesNoWayForNoRepair(t *testing.T) {
+	tr := NewTracker(3)
+	for i := range 3 {
+		tr.Pair(0, i, Reachable)
+	}
+	tr.Topology(100*ms, 0, 1, 1)
+	tr.Pair(100*ms, 0, BlackHole)
+	tr.Pair(100*ms, 1, BlackHole)
+	tr.Pair(150*ms, 0, NoPath)
+	tr.Pair(170*ms, 1, Reachable)
+	tr.Topology(9000*ms, 0, 1, 2)
+	tr.Pair(9000*ms, 2, Loop)
+	tr.Close(9100 * ms)
+	c, _ := tr.Take()
+	want := []Convergence{
+		{At: 100 * ms, Down: 1, First: 1, Pairs: 2, Until: 170 * ms, Lost: 50*ms + 70*ms},
+		{At: 9000 * ms, Down: 1, First: 2, Pairs: 1, Until: 9100 * ms, Lost: 100 * ms, Loop: 100 * ms, LoopPairs: 1, Open: true},
+	}
+	if !slices.Equal(c, want) {
+		t.Errorf("convergence\n%+v, want\n%+v", c, want)
 	}
 }
 
@@ -123,7 +148,7 @@ func TestTrackerAccountsForAllTime(t *testing.T) {
 		var loop time.Duration
 		for _, c := range conv {
 			lost, loop = lost+c.Lost, loop+c.Loop
-			if c.Restored && (c.RestoredAt < c.At || c.Pairs == 0) || c.LoopPairs > c.Pairs {
+			if c.Pairs > 0 && c.Until < c.At || c.Restored && c.Pairs == 0 || c.LoopPairs > c.Pairs {
 				t.Fatalf("%+v", c)
 			}
 		}
