@@ -26,7 +26,8 @@ type Convergence struct {
 	// they were in a loop, both summed up over pairs.
 	Lost, Loop time.Duration
 	LoopPairs  int
-	// Overlapped: the next change of topology came before this was over.
+	// Overlapped: the next change of topology came before this was over, or before it can
+	// be told that no table reacts.
 	Overlapped bool
 	// Open: some pairs were still cut off at the end.
 	Open bool
@@ -89,7 +90,7 @@ func (t *Tracker) Topology(at time.Duration, up, down, first int) {
 		t.last.Down += down
 		return
 	}
-	if l := t.last; l != nil && (l.open > 0 || l.Changes > 0 && at-l.LastChange < Settled) {
+	if l := t.last; l != nil && (l.open > 0 || at-max(l.At, l.LastChange) < Settled) {
 		l.Overlapped = true
 	}
 	t.last = &following{

@@ -77,6 +77,24 @@ func TestTrackerTakesNoWayForNoRepair(t *testing.T) {
 	}
 }
 
+// A change of topology that comes before any table has reacted to the last one may have
+// what it brought about counted for it.
+func TestTrackerOverlaps(t *testing.T) {
+	tr := NewTracker(1)
+	tr.Topology(100*ms, 0, 1, 1)
+	tr.Topology(200*ms, 0, 1, 2) // nothing has happened yet
+	tr.Topology(200*ms+Settled, 0, 1, 3)
+	tr.Table(300*ms+Settled, 0)
+	tr.Topology(400*ms+Settled, 0, 1, 4)
+	tr.Close(time.Minute)
+	c, _ := tr.Take()
+	for i, want := range []bool{true, false, true, false} {
+		if c[i].Overlapped != want {
+			t.Errorf("that change %d overlaps with the next is %v: %+v", i, c[i].Overlapped, c[i])
+		}
+	}
+}
+
 // Whatever happens: the time that pairs were cut off after they had been reachable is
 // told once by outages and, as far as a way existed, once by convergence.
 func TestTrackerAccountsForAllTime(t *testing.T) {
