@@ -32,7 +32,7 @@ type Figures struct {
 	Events     []float64 // instants of topology events, s from the span's begin
 	EventCount int       // instants at which topology changed
 	Hit        int       // of these, with pairs that lost their way
-	Unrepaired int       // of these, never or not before the run's end repaired
+	Unrepaired int       // of these, never or not before the run's end repaired; how long they took at least is known
 
 	Outages     estimate.Distribution // s, by the tables, where a way existed
 	Repair      estimate.Distribution // s from event to all affected pairs forwarding again
@@ -136,13 +136,14 @@ func (f *Figures) events(d *record.Dir) error {
 
 func (f *Figures) outages(d *record.Dir) error {
 	return record.Outages.Each(d, func(o *record.Outage) error {
-		if o.By != "tables" || o.Cause == record.PairNoPath || !f.within(o.From) || o.To-o.From < leastOutage && !o.Open {
+		length := o.To - o.From
+		if o.By != "tables" || o.Cause == record.PairNoPath || !f.within(o.From) || length < leastOutage {
 			return nil
 		}
 		if o.Open {
-			f.Outages.Beyond++
+			f.Outages.AddMore(float64(length)*micro, 1)
 		} else {
-			f.Outages.Add(float64(o.To-o.From)*micro, 1)
+			f.Outages.Add(float64(length)*micro, 1)
 		}
 		return nil
 	})
@@ -163,7 +164,11 @@ func (f *Figures) convergence(d *record.Dir) error {
 		f.Hit++
 		if c.Restored == nil {
 			f.Unrepaired++
-			f.Repair.Beyond++
+			until := f.Run.Span.To // at least: older records do not say
+			if c.Until != nil {
+				until = *c.Until
+			}
+			f.Repair.AddMore(float64(until-c.At)*micro, 1)
 			return nil
 		}
 		f.Repair.Add(float64(*c.Restored-c.At)*micro, 1)
