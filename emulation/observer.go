@@ -129,6 +129,7 @@ func (o *observer) follow(ctx context.Context) error {
 	if o == nil {
 		return nil
 	}
+	o.begin()
 	pairs := len(o.sources) * len(o.targets)
 	sample := time.NewTicker(max(sampleInterval, time.Duration(pairs)*time.Second/samplesPerSecond))
 	defer sample.Stop()
@@ -304,6 +305,19 @@ func (o *observer) owner(a netip.Addr) (n, port int32) {
 		return int32(i), observe.None
 	}
 	return foreign, observe.None
+}
+
+// begin records that no pair has a path yet, so that those that never have one are told
+// of, too.
+func (o *observer) begin() {
+	for s := range o.sources {
+		for d := range o.targets {
+			if s != d {
+				p := o.verifier.Pair(s, d)
+				record.Pairs.Write(o.out, o.pairRow(0, s, d, &p))
+			}
+		}
+	}
 }
 
 // update records the pairs that fare otherwise than before.
