@@ -247,7 +247,8 @@ func (f *Figures) resources(d *record.Dir) error {
 		node string
 		pid  int32
 	}
-	memory := map[process]float64{}
+	memory := map[process]float64{} // of the last sample: others may have died before it
+	last := f.Run.Span.From
 	names := map[process]string{}
 	seen := false
 	err := record.Resources.Each(d, func(r *record.Resource) error {
@@ -261,6 +262,10 @@ func (f *Figures) resources(d *record.Dir) error {
 			seen = true
 		}
 		f.CPU[name] += float64(r.CPU) * micro
+		if r.At > last {
+			last = r.At
+			clear(memory)
+		}
 		p := process{r.Node, r.PID}
 		names[p] = name
 		memory[p] = float64(r.Resident)
