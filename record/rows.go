@@ -146,8 +146,7 @@ type Probe struct {
 	DelayP99 *float64 `json:"delay_p99_us,omitempty" parquet:"delay_p99_us,optional"`
 	DelayMax *float64 `json:"delay_max_us,omitempty" parquet:"delay_max_us,optional"`
 	// Jitter is the mean of the differences between delays of packets that follow
-	// each other (RFC 5481, section 4.2: packet delay variation by interpacket
-	// selection), in µs of host time.
+	// each other (RFC 5481, section 4.1: inter-packet delay variation), in µs of host time.
 	Jitter *float64 `json:"jitter_us,omitempty" parquet:"jitter_us,optional"`
 }
 
