@@ -409,8 +409,9 @@ func (o *observer) report() {
 		}
 	}
 	for _, g := range outages {
+		lost := g.Lost.Microseconds()
 		record.Outages.Write(o.out, record.Outage{
-			From: g.From.Microseconds(), To: g.To.Microseconds(), By: "tables", Cause: g.Cause.String(), Open: g.Open,
+			From: g.From.Microseconds(), To: g.To.Microseconds(), By: "tables", Cause: g.Cause.String(), Open: g.Open, Lost: &lost,
 			Source: o.run.name(o.sources[g.Pair/len(o.targets)]), Destination: o.run.name(o.targets[g.Pair%len(o.targets)]),
 		})
 	}

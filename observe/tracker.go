@@ -39,6 +39,8 @@ type Outage struct {
 	Pair     int
 	Cause    State // the one that held longest
 	Open     bool  // it lasted at the end
+	// Lost is how long of it a way existed.
+	Lost time.Duration
 }
 
 // Tracker attributes what pairs and tables do to changes of topology. Pairs belong to
@@ -122,7 +124,7 @@ func (t *Tracker) Pair(at time.Duration, pair int, s State) {
 	switch {
 	case s == Reachable:
 		if p.been {
-			t.outage = append(t.outage, Outage{From: p.from, To: at, Pair: pair, Cause: p.longest()})
+			t.outage = append(t.outage, Outage{From: p.from, To: at, Pair: pair, Cause: p.longest(), Lost: p.lost()})
 		}
 		p.been = true
 	case was == Reachable:
@@ -162,6 +164,8 @@ func (t *Tracker) pass(p *tracked, at time.Duration) {
 	}
 }
 
+func (p *tracked) lost() time.Duration { return p.held[BlackHole] + p.held[Loop] }
+
 func (p *tracked) longest() State {
 	longest := NoPath
 	for s := NoPath; s <= Loop; s++ {
@@ -199,7 +203,7 @@ func (t *Tracker) Close(at time.Duration) {
 		p := &t.pairs[i]
 		t.pass(p, at)
 		if p.state != Reachable && p.been {
-			t.outage = append(t.outage, Outage{From: p.from, To: at, Pair: i, Cause: p.longest(), Open: true})
+			t.outage = append(t.outage, Outage{From: p.from, To: at, Pair: i, Cause: p.longest(), Open: true, Lost: p.lost()})
 		}
 	}
 	for _, e := range t.events {

@@ -40,8 +40,8 @@ func TestTrackerFollowsAHandover(t *testing.T) {
 		t.Errorf("convergence\n%+v, want\n%+v", c, want)
 	}
 	outages := []Outage{
-		{From: 100 * ms, To: 150 * ms, Pair: 0, Cause: Loop},
-		{From: 120 * ms, To: 190 * ms, Pair: 1, Cause: Loop},
+		{From: 100 * ms, To: 150 * ms, Pair: 0, Cause: Loop, Lost: 50 * ms},
+		{From: 120 * ms, To: 190 * ms, Pair: 1, Cause: Loop, Lost: 70 * ms},
 		{From: 200 * ms, To: 500 * ms, Pair: 1, Cause: NoPath, Open: true},
 	}
 	if !slices.Equal(o, outages) {
@@ -149,7 +149,7 @@ func TestTrackerAccountsForAllTime(t *testing.T) {
 		for i := range pairs {
 			wantLost += cut[i]
 			loops += looping[i]
-			var sum, last time.Duration
+			var sum, within, last time.Duration
 			for _, o := range outages {
 				if o.Pair != i {
 					continue
@@ -157,7 +157,10 @@ func TestTrackerAccountsForAllTime(t *testing.T) {
 				if o.From < last || o.To < o.From || o.Cause == Reachable {
 					t.Fatalf("outages %+v", outages)
 				}
-				sum, last = sum+o.To-o.From, o.To
+				sum, within, last = sum+o.To-o.From, within+o.Lost, o.To
+			}
+			if within != cut[i] {
+				t.Fatalf("pair %d was cut off for %v, and its outages say for %v: %+v", i, cut[i], within, outages)
 			}
 			if sum != away[i] {
 				t.Fatalf("pair %d was away for %v, and outages add up to %v: %+v", i, away[i], sum, outages)

@@ -110,6 +110,8 @@ type Outage struct {
 	Cause string `json:"cause,omitempty" parquet:"cause,dict"`
 	// Open: it lasted at the run's end.
 	Open bool `json:"open,omitempty" parquet:"open"`
+	// Lost, of tables, is how long of it a way existed in the sky; nil in older records.
+	Lost *int64 `json:"lost_us,omitempty" parquet:"lost_us,optional"`
 }
 
 // RoundTrip is one echo request between two stations.

@@ -122,9 +122,9 @@ func (r *Report) curves(label, x string, of func(*Figures) *estimate.Distributio
 const censored = "Of one whose end was not seen it counts that it took longer than that (Kaplan–Meier). A curve that ends below 100 % says nothing of what lies beyond its end."
 
 func (r *Report) outages() *figure {
-	f := r.curves("Distribution of outage lengths", "length of an outage", func(f *Figures) *estimate.Distribution { return &f.Outages }, plot.Axis{Unit: plot.Seconds, Log: true})
+	f := r.curves("Distribution of outage lengths", "length of an outage while a way existed", func(f *Figures) *estimate.Distribution { return &f.Outages }, plot.Axis{Unit: plot.Seconds, Log: true})
 	if f != nil {
-		f.Caption = "Outages of pairs by the tables, that black holes and loops made for the most part. " + censored
+		f.Caption = "Outages of pairs by the tables: how long of each a way existed. " + censored
 	}
 	return f
 }

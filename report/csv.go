@@ -131,10 +131,14 @@ func records[T any](r *Report, s record.Stream[T], do func(v *Variant, f *Figure
 }
 
 func (r *Report) outageRows(row func(...string)) error {
-	row("variant", "repetition", "source", "destination", "by", "begin_s", "length_s", "cause", "open")
+	row("variant", "repetition", "source", "destination", "by", "begin_s", "length_s", "lost_s", "cause", "open")
 	return records(r, record.Outages, func(v *Variant, f *Figures, o *record.Outage) {
 		if f.within(o.From) {
-			row(v.Name, strconv.Itoa(repetition(f.Run)), o.Source, o.Destination, o.By, cell(f.since(o.From)), cell(float64(o.To-o.From)*micro), o.Cause, strconv.FormatBool(o.Open))
+			lost := ""
+			if o.Lost != nil {
+				lost = cell(float64(*o.Lost) * micro)
+			}
+			row(v.Name, strconv.Itoa(repetition(f.Run)), o.Source, o.Destination, o.By, cell(f.since(o.From)), cell(float64(o.To-o.From)*micro), lost, o.Cause, strconv.FormatBool(o.Open))
 		}
 	})
 }

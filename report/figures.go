@@ -82,8 +82,9 @@ type FlowFigures struct {
 	rate estimate.Distribution
 }
 
-// leastOutage is the shortest outage that counts, in µs: a route that is replaced is gone
-// for some microseconds between two messages of the kernel.
+// leastOutage is the shortest outage that counts, in µs, by how long of it a way existed:
+// a route that is replaced is gone for some microseconds between two messages of the
+// kernel.
 const leastOutage = 1000
 
 // micro is the unit of a record's times, in s.
@@ -137,7 +138,13 @@ func (f *Figures) events(d *record.Dir) error {
 func (f *Figures) outages(d *record.Dir) error {
 	return record.Outages.Each(d, func(o *record.Outage) error {
 		length := o.To - o.From
-		if o.By != "tables" || o.Cause == record.PairNoPath || !f.within(o.From) || length < leastOutage {
+		switch {
+		case o.Lost != nil:
+			length = *o.Lost
+		case o.Cause == record.PairNoPath: // older records say only what held longest
+			length = 0
+		}
+		if o.By != "tables" || !f.within(o.From) || length < leastOutage {
 			return nil
 		}
 		if o.Open {
