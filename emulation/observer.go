@@ -129,6 +129,7 @@ func (o *observer) follow(ctx context.Context) error {
 	if o == nil {
 		return nil
 	}
+	o.begin()
 	pairs := len(o.sources) * len(o.targets)
 	sample := time.NewTicker(max(sampleInterval, time.Duration(pairs)*time.Second/samplesPerSecond))
 	defer sample.Stop()
@@ -306,6 +307,19 @@ func (o *observer) owner(a netip.Addr) (n, port int32) {
 	return foreign, observe.None
 }
 
+// begin records that no pair has a path yet, so that those that never have one are told
+// of, too.
+func (o *observer) begin() {
+	for s := range o.sources {
+		for d := range o.targets {
+			if s != d {
+				p := o.verifier.Pair(s, d)
+				record.Pairs.Write(o.out, o.pairRow(0, s, d, &p))
+			}
+		}
+	}
+}
+
 // update records the pairs that fare otherwise than before.
 func (o *observer) update(at time.Duration) {
 	for _, c := range o.verifier.Update() {
@@ -382,9 +396,12 @@ func (o *observer) report() {
 			us := c.LastChange.Microseconds()
 			row.LastChange = &us
 		}
+		if c.Pairs > 0 {
+			us := c.Until.Microseconds()
+			row.Until = &us
+		}
 		if c.Restored {
-			us := c.RestoredAt.Microseconds()
-			row.Restored = &us
+			row.Restored = row.Until
 		}
 		record.Convergences.Write(o.out, row)
 		for i := range c.Up + c.Down {
@@ -392,8 +409,9 @@ func (o *observer) report() {
 		}
 	}
 	for _, g := range outages {
+		lost := g.Lost.Microseconds()
 		record.Outages.Write(o.out, record.Outage{
-			From: g.From.Microseconds(), To: g.To.Microseconds(), By: "tables", Cause: g.Cause.String(), Open: g.Open,
+			From: g.From.Microseconds(), To: g.To.Microseconds(), By: "tables", Cause: g.Cause.String(), Open: g.Open, Lost: &lost,
 			Source: o.run.name(o.sources[g.Pair/len(o.targets)]), Destination: o.run.name(o.targets[g.Pair%len(o.targets)]),
 		})
 	}

@@ -91,11 +91,8 @@ func (e *Experiment) Do(ctx context.Context, o Options) error {
 		return fmt.Errorf("%s asks for %w: %d variants × %d repetitions are %d, and --max-runs allows %d; raise it, or narrow the matrix",
 			e.Metadata.Name, ErrTooMany, len(e.variants), e.Spec.Repetitions, len(runs), o.MaxRuns)
 	}
-	m := e.manifest()
-	if err := errors.Join(m.write(o.Out), replace(filepath.Join(o.Out, textFile), e.text)); err != nil {
-		return err
-	}
-	// What is there is looked at first: hours of work are not begun if it cannot be kept.
+	// What is there is looked at first: hours of work are not begun if it cannot be kept,
+	// and what it says of itself stays as it is.
 	kept := make([]*record.Run, len(runs))
 	for i, r := range runs {
 		j, _, err := e.job(r, o.Out)
@@ -105,6 +102,10 @@ func (e *Experiment) Do(ctx context.Context, o Options) error {
 		if kept[i], err = keep(j, o.Again); err != nil {
 			return err
 		}
+	}
+	m := e.manifest()
+	if err := errors.Join(m.write(o.Out), replace(filepath.Join(o.Out, textFile), e.text)); err != nil {
+		return err
 	}
 	var (
 		mu     sync.Mutex // guards the manifest, and calls of Tell

@@ -168,10 +168,22 @@ func TestNothingCompleteIsLost(t *testing.T) {
 	if err := load(t, file).Do(t.Context(), experiment.Options{Out: out, Launcher: launcher()}); err != nil {
 		t.Fatal(err)
 	}
+	files := func() string { // as they describe what is there
+		text, err := os.ReadFile(filepath.Join(out, "experiment.yaml"))
+		manifest, err2 := os.ReadFile(filepath.Join(out, "experiment.json"))
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		return string(text) + string(manifest)
+	}
+	before := files()
 	changed := load(t, strings.Replace(file, "ospf3}", `ospf3, "spec.routing[0].hello": 2s}`, 1))
 	l := launcher()
 	if err := changed.Do(t.Context(), experiment.Options{Out: out, Launcher: l}); !errors.Is(err, experiment.ErrOther) || len(l.Launched) > 0 {
 		t.Errorf("another scenario: %v after %v", err, l.Launched)
+	}
+	if files() != before {
+		t.Error("the refused experiment has replaced the files that describe what is there")
 	}
 	if err := changed.Do(t.Context(), experiment.Options{Out: out, Launcher: l, Again: true}); err != nil || len(l.Launched) != 2 {
 		t.Errorf("again: %v after %v", err, l.Launched)
@@ -192,7 +204,33 @@ func TestNothingCompleteIsLost(t *testing.T) {
 	if err := os.WriteFile(path, b, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := changed.Do(t.Context(), experiment.Options{Out: out, Launcher: l, Again: true}); !errors.Is(err, record.ErrNewer) {
+	before = files()
+	if err := load(t, file).Do(t.Context(), experiment.Options{Out: out, Launcher: l, Again: true}); !errors.Is(err, record.ErrNewer) || files() != before {
 		t.Errorf("a newer record: %v", err)
+	}
+}
+
+// A file that the scenario names is part of what a run is made of.
+func TestNamedFilesAreLookedAt(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("small.yaml", strings.Replace(small, "{protocol: isis}", "{protocol: isis, daemon: frr, template: frr.conf}", 1))
+	write("question.yaml", file[:strings.Index(file, "    - name: ospf")])
+	do := func(template string) error {
+		write("frr.conf", template)
+		e, err := experiment.Load(filepath.Join(dir, "question.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.Do(t.Context(), experiment.Options{Out: filepath.Join(dir, "out"), Launcher: launcher()})
+	}
+	for i, template := range []string{"hostname a", "hostname a", "hostname b"} {
+		if err := do(template); errors.Is(err, experiment.ErrOther) != (i == 2) || err != nil && i < 2 {
+			t.Errorf("with %q: %v", template, err)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -68,7 +69,8 @@ const (
 	LabelExperiment = "experiment"
 	LabelVariant    = "variant"
 	LabelRepetition = "repetition"
-	// LabelDigest tells runs of different scenarios, spans and observations apart.
+	// LabelDigest tells runs of different scenarios, files that these name, spans and
+	// observations apart.
 	LabelDigest = "digest"
 )
 
@@ -84,6 +86,13 @@ func (e *Experiment) job(r Run, out string) (*Job, []byte, error) {
 	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%d %d\n%s", s, e.Spec.WarmUp, e.Spec.Span, observe)
+	for _, path := range r.files() {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, nil, fmt.Errorf("a file of variant %s cannot be read: %w", r.Variant.Name, err)
+		}
+		fmt.Fprintf(sum, "\n%d %s", len(text), text)
+	}
 	dir := r.Dir(out)
 	return &Job{
 		Name: e.name(r), Scenario: dir + ".yaml", Record: dir, Log: dir + ".log",
@@ -93,6 +102,23 @@ func (e *Experiment) job(r Run, out string) (*Job, []byte, error) {
 			LabelDigest: hex.EncodeToString(sum.Sum(nil)[:8]),
 		},
 	}, s, nil
+}
+
+// files are those that the scenario names, elements of orbits and templates, in its order.
+func (r Run) files() []string {
+	s := r.Variant.Scenario
+	var list []string
+	for _, c := range s.Spec.Constellations {
+		if c.File != nil {
+			list = append(list, s.Path(c.File.Path))
+		}
+	}
+	for _, entry := range s.Spec.Routing {
+		if entry.Template != "" {
+			list = append(list, s.Path(entry.Template))
+		}
+	}
+	return list
 }
 
 // scenario is the file that the run is made of: resolved, with the repetition's

@@ -23,8 +23,8 @@ import (
 	"orrery.dev/orrery/record"
 )
 
-// version of the tables. An index of another one is made anew from the directories
-// that it names.
+// version of the tables; 0 is that of a file without any. An index of a newer one is an
+// error.
 const version = 1
 
 const tables = `

@@ -16,16 +16,18 @@ type Convergence struct {
 	// the last was.
 	Changes, Nodes int
 	LastChange     time.Duration
-	// Pairs that it cut off although a way existed, and when the last of them was
-	// forwarded again, if Restored.
-	Pairs      int
-	Restored   bool
-	RestoredAt time.Duration
+	// Pairs that it cut off although a way existed, and until when the last of them was
+	// cut off. Restored says that then all had been forwarded again: the sky took the way
+	// from none of them meanwhile, and it was not the end.
+	Pairs    int
+	Restored bool
+	Until    time.Duration
 	// Lost is how long these pairs had no way although one existed, and Loop how long
 	// they were in a loop, both summed up over pairs.
 	Lost, Loop time.Duration
 	LoopPairs  int
-	// Overlapped: the next change of topology came before this was over.
+	// Overlapped: the next change of topology came before this was over, or before it can
+	// be told that no table reacts.
 	Overlapped bool
 	// Open: some pairs were still cut off at the end.
 	Open bool
@@ -37,6 +39,8 @@ type Outage struct {
 	Pair     int
 	Cause    State // the one that held longest
 	Open     bool  // it lasted at the end
+	// Lost is how long of it a way existed.
+	Lost time.Duration
 }
 
 // Tracker attributes what pairs and tables do to changes of topology. Pairs belong to
@@ -57,7 +61,8 @@ type following struct {
 	nodes map[int32]bool
 	loops map[int]bool
 	cut   map[int]bool
-	open  int // pairs that are cut off
+	open  int  // pairs that are cut off
+	away  bool // the sky took the way from a pair that was cut off
 }
 
 // tracked is what is known of a pair.
@@ -87,7 +92,7 @@ func (t *Tracker) Topology(at time.Duration, up, down, first int) {
 		t.last.Down += down
 		return
 	}
-	if l := t.last; l != nil && (l.open > 0 || l.Changes > 0 && at-l.LastChange < Settled) {
+	if l := t.last; l != nil && (l.open > 0 || at-max(l.At, l.LastChange) < Settled) {
 		l.Overlapped = true
 	}
 	t.last = &following{
@@ -119,7 +124,7 @@ func (t *Tracker) Pair(at time.Duration, pair int, s State) {
 	switch {
 	case s == Reachable:
 		if p.been {
-			t.outage = append(t.outage, Outage{From: p.from, To: at, Pair: pair, Cause: p.longest()})
+			t.outage = append(t.outage, Outage{From: p.from, To: at, Pair: pair, Cause: p.longest(), Lost: p.lost()})
 		}
 		p.been = true
 	case was == Reachable:
@@ -137,7 +142,8 @@ func (t *Tracker) Pair(at time.Duration, pair int, s State) {
 	if !cut && p.by != nil {
 		by := p.by
 		p.by = nil
-		by.RestoredAt = at
+		by.Until = at
+		by.away = by.away || s == NoPath
 		if by.open--; by.open == 0 {
 			t.finish()
 		}
@@ -157,6 +163,8 @@ func (t *Tracker) pass(p *tracked, at time.Duration) {
 		p.by.Loop += d
 	}
 }
+
+func (p *tracked) lost() time.Duration { return p.held[BlackHole] + p.held[Loop] }
 
 func (p *tracked) longest() State {
 	longest := NoPath
@@ -185,7 +193,7 @@ func (t *Tracker) finish() {
 func (e *following) result(open bool) Convergence {
 	c := e.Convergence
 	c.Nodes, c.Pairs, c.LoopPairs = len(e.nodes), len(e.cut), len(e.loops)
-	c.Restored, c.Open = c.Pairs > 0 && !open, open
+	c.Restored, c.Open = c.Pairs > 0 && !open && !e.away, open
 	return c
 }
 
@@ -195,10 +203,13 @@ func (t *Tracker) Close(at time.Duration) {
 		p := &t.pairs[i]
 		t.pass(p, at)
 		if p.state != Reachable && p.been {
-			t.outage = append(t.outage, Outage{From: p.from, To: at, Pair: i, Cause: p.longest(), Open: true})
+			t.outage = append(t.outage, Outage{From: p.from, To: at, Pair: i, Cause: p.longest(), Open: true, Lost: p.lost()})
 		}
 	}
 	for _, e := range t.events {
+		if e.open > 0 {
+			e.Until = at
+		}
 		t.done = append(t.done, e.result(e.open > 0))
 	}
 	t.events, t.last = nil, nil

@@ -32,7 +32,7 @@ func TestTrackerFollowsAHandover(t *testing.T) {
 
 	c, o := tr.Take()
 	want := []Convergence{
-		{At: 100 * ms, Up: 1, Down: 1, First: 7, Changes: 3, Nodes: 2, LastChange: 150 * ms, Pairs: 2, Restored: true, RestoredAt: 190 * ms,
+		{At: 100 * ms, Up: 1, Down: 1, First: 7, Changes: 3, Nodes: 2, LastChange: 150 * ms, Pairs: 2, Restored: true, Until: 190 * ms,
 			Lost: 50*ms + 70*ms, Loop: 30*ms + 70*ms, LoopPairs: 2, Overlapped: true},
 		{At: 160 * ms, Down: 1, First: 9, Changes: 1, Nodes: 1, LastChange: 170 * ms},
 	}
@@ -40,8 +40,8 @@ func TestTrackerFollowsAHandover(t *testing.T) {
 		t.Errorf("convergence\n%+v, want\n%+v", c, want)
 	}
 	outages := []Outage{
-		{From: 100 * ms, To: 150 * ms, Pair: 0, Cause: Loop},
-		{From: 120 * ms, To: 190 * ms, Pair: 1, Cause: Loop},
+		{From: 100 * ms, To: 150 * ms, Pair: 0, Cause: Loop, Lost: 50 * ms},
+		{From: 120 * ms, To: 190 * ms, Pair: 1, Cause: Loop, Lost: 70 * ms},
 		{From: 200 * ms, To: 500 * ms, Pair: 1, Cause: NoPath, Open: true},
 	}
 	if !slices.Equal(o, outages) {
@@ -49,6 +49,49 @@ func TestTrackerFollowsAHandover(t *testing.T) {
 	}
 	if c, o := tr.Take(); c != nil || o != nil {
 		t.Error("they are handed out twice")
+	}
+}
+
+// A pair that is cut off until the sky has no way for it any more was not repaired, though
+// all others were.
+func TestTrackerTakesNoWayForNoRepair(t *testing.T) {
+	tr := NewTracker(3)
+	for i := range 3 {
+		tr.Pair(0, i, Reachable)
+	}
+	tr.Topology(100*ms, 0, 1, 1)
+	tr.Pair(100*ms, 0, BlackHole)
+	tr.Pair(100*ms, 1, BlackHole)
+	tr.Pair(150*ms, 0, NoPath)
+	tr.Pair(170*ms, 1, Reachable)
+	tr.Topology(9000*ms, 0, 1, 2)
+	tr.Pair(9000*ms, 2, Loop)
+	tr.Close(9100 * ms)
+	c, _ := tr.Take()
+	want := []Convergence{
+		{At: 100 * ms, Down: 1, First: 1, Pairs: 2, Until: 170 * ms, Lost: 50*ms + 70*ms},
+		{At: 9000 * ms, Down: 1, First: 2, Pairs: 1, Until: 9100 * ms, Lost: 100 * ms, Loop: 100 * ms, LoopPairs: 1, Open: true},
+	}
+	if !slices.Equal(c, want) {
+		t.Errorf("convergence\n%+v, want\n%+v", c, want)
+	}
+}
+
+// A change of topology that comes before any table has reacted to the last one may have
+// what it brought about counted for it.
+func TestTrackerOverlaps(t *testing.T) {
+	tr := NewTracker(1)
+	tr.Topology(100*ms, 0, 1, 1)
+	tr.Topology(200*ms, 0, 1, 2) // nothing has happened yet
+	tr.Topology(200*ms+Settled, 0, 1, 3)
+	tr.Table(300*ms+Settled, 0)
+	tr.Topology(400*ms+Settled, 0, 1, 4)
+	tr.Close(time.Minute)
+	c, _ := tr.Take()
+	for i, want := range []bool{true, false, true, false} {
+		if c[i].Overlapped != want {
+			t.Errorf("that change %d overlaps with the next is %v: %+v", i, c[i].Overlapped, c[i])
+		}
 	}
 }
 
@@ -106,7 +149,7 @@ func TestTrackerAccountsForAllTime(t *testing.T) {
 		for i := range pairs {
 			wantLost += cut[i]
 			loops += looping[i]
-			var sum, last time.Duration
+			var sum, within, last time.Duration
 			for _, o := range outages {
 				if o.Pair != i {
 					continue
@@ -114,7 +157,10 @@ func TestTrackerAccountsForAllTime(t *testing.T) {
 				if o.From < last || o.To < o.From || o.Cause == Reachable {
 					t.Fatalf("outages %+v", outages)
 				}
-				sum, last = sum+o.To-o.From, o.To
+				sum, within, last = sum+o.To-o.From, within+o.Lost, o.To
+			}
+			if within != cut[i] {
+				t.Fatalf("pair %d was cut off for %v, and its outages say for %v: %+v", i, cut[i], within, outages)
 			}
 			if sum != away[i] {
 				t.Fatalf("pair %d was away for %v, and outages add up to %v: %+v", i, away[i], sum, outages)
@@ -123,7 +169,7 @@ func TestTrackerAccountsForAllTime(t *testing.T) {
 		var loop time.Duration
 		for _, c := range conv {
 			lost, loop = lost+c.Lost, loop+c.Loop
-			if c.Restored && (c.RestoredAt < c.At || c.Pairs == 0) || c.LoopPairs > c.Pairs {
+			if c.Pairs > 0 && c.Until < c.At || c.Restored && c.Pairs == 0 || c.LoopPairs > c.Pairs {
 				t.Fatalf("%+v", c)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parquet-go/parquet-go"
 	"pgregory.net/rapid"
 )
 
@@ -143,6 +144,33 @@ func TestCutLines(t *testing.T) {
 	sameRows(t, got, rows[:2])
 	if len(d.Notes()) != 1 || exists(path) || d.Run.Rows["events"] != 2 || d.Run.Outcome.State != Going {
 		t.Errorf("recovered: notes %q, run %+v", d.Notes(), d.Run)
+	}
+}
+
+// Files of older records lack the columns that were added since; what these hold is absent.
+func TestColumnsThatOlderFilesLack(t *testing.T) {
+	type older struct {
+		From int64  `parquet:"t_us"`
+		To   int64  `parquet:"to_us"`
+		By   string `parquet:"by,dict"`
+		Open bool   `parquet:"open"`
+	}
+	w := created(t)
+	var rows []older
+	for i := range int64(3000) {
+		rows = append(rows, older{i, i + 5, "tables", i%2 == 0})
+	}
+	if err := parquet.WriteFile(filepath.Join(w.Dir(), "outages.parquet"), rows); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Outages.Read(opened(t, w.Dir()))
+	if err != nil || len(got) != len(rows) {
+		t.Fatalf("%d rows (%v)", len(got), err)
+	}
+	for i, o := range got {
+		if want := (Outage{From: int64(i), To: int64(i) + 5, By: "tables", Open: i%2 == 0}); o != want {
+			t.Fatalf("row %d: %+v, want %+v", i, o, want)
+		}
 	}
 }
 

@@ -81,10 +81,12 @@ type Convergence struct {
 	Changes    int32  `json:"changes" parquet:"changes"`
 	Nodes      int32  `json:"nodes" parquet:"nodes"`
 	LastChange *int64 `json:"last_change_us,omitempty" parquet:"last_change_us,optional"`
-	// Pairs that it took the way from, and when all of these forwarded again: nil
-	// while some did not, or if there was none.
+	// Pairs that it took the way from, when all of these forwarded again, and until
+	// when the last of them was cut off. Restored is nil if that ended for some since
+	// the sky had no way for them any more, or did not end; both are if there was none.
 	Pairs     int32  `json:"pairs" parquet:"pairs"`
 	Restored  *int64 `json:"restored_us,omitempty" parquet:"restored_us,optional"`
+	Until     *int64 `json:"until_us,omitempty" parquet:"until_us,optional"`
 	Lost      int64  `json:"lost_us" parquet:"lost_us"` // sum over pairs of the time without a way although one existed
 	Loop      int64  `json:"loop_us" parquet:"loop_us"` // sum over pairs of the time in a loop
 	LoopPairs int32  `json:"loop_pairs" parquet:"loop_pairs"`
@@ -108,6 +110,8 @@ type Outage struct {
 	Cause string `json:"cause,omitempty" parquet:"cause,dict"`
 	// Open: it lasted at the run's end.
 	Open bool `json:"open,omitempty" parquet:"open"`
+	// Lost, of tables, is how long of it a way existed in the sky; nil in older records.
+	Lost *int64 `json:"lost_us,omitempty" parquet:"lost_us,optional"`
 }
 
 // RoundTrip is one echo request between two stations.
@@ -144,8 +148,7 @@ type Probe struct {
 	DelayP99 *float64 `json:"delay_p99_us,omitempty" parquet:"delay_p99_us,optional"`
 	DelayMax *float64 `json:"delay_max_us,omitempty" parquet:"delay_max_us,optional"`
 	// Jitter is the mean of the differences between delays of packets that follow
-	// each other (RFC 5481, section 4.2: packet delay variation by interpacket
-	// selection), in µs of host time.
+	// each other (RFC 5481, section 4.1: inter-packet delay variation), in µs of host time.
 	Jitter *float64 `json:"jitter_us,omitempty" parquet:"jitter_us,optional"`
 }
 

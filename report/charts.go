@@ -91,10 +91,10 @@ func (r *Report) curves(label, x string, of func(*Figures) *estimate.Distributio
 	var shown []*Variant
 	for _, v := range r.counting() {
 		d := v.pooled(of)
-		if d.Len() == 0 {
+		xs, ys := d.Curve(curvePoints)
+		if xs == nil {
 			continue
 		}
-		xs, ys := d.Curve(curvePoints)
 		xs, ys = append([]float64{xs[0]}, xs...), append([]float64{0}, ys...)
 		c.Lines = append(c.Lines, plot.Line{Series: v.Index, X: xs, Y: ys, Step: true, Hint: v.Title})
 		shown = append(shown, v)
@@ -102,23 +102,29 @@ func (r *Report) curves(label, x string, of func(*Figures) *estimate.Distributio
 	if shown == nil {
 		return nil
 	}
-	if axis.Log { // a stretch of flat line up to the end
+	if axis.Log { // a stretch of flat line up to the end, where it is known to be flat
 		high := 0.0
 		for _, l := range c.Lines {
 			high = math.Max(high, l.X[len(l.X)-1])
 		}
 		for i := range c.Lines {
 			l := &c.Lines[i]
+			if l.Y[len(l.Y)-1] < 1-1e-9 {
+				continue
+			}
 			l.X, l.Y = append(l.X, high), append(l.Y, l.Y[len(l.Y)-1])
 		}
 	}
 	return &figure{Charts: []template.HTML{template.HTML(c.SVG())}, Legend: legend(shown), Half: true} //nolint:gosec // our own SVG
 }
 
+// censored says how the curves of estimate.Distribution take what was not seen to end.
+const censored = "Of one whose end was not seen it counts that it took longer than that (Kaplan–Meier). A curve that ends below 100 % says nothing of what lies beyond its end."
+
 func (r *Report) outages() *figure {
-	f := r.curves("Distribution of outage lengths", "length of an outage", func(f *Figures) *estimate.Distribution { return &f.Outages }, plot.Axis{Unit: plot.Seconds, Log: true})
+	f := r.curves("Distribution of outage lengths", "length of an outage while a way existed", func(f *Figures) *estimate.Distribution { return &f.Outages }, plot.Axis{Unit: plot.Seconds, Log: true})
 	if f != nil {
-		f.Caption = "Outages of pairs by the tables, while a way existed. A curve that ends below 100 % has outages that lasted to the run's end."
+		f.Caption = "Outages of pairs by the tables: how long of each a way existed. " + censored
 	}
 	return f
 }
@@ -126,7 +132,7 @@ func (r *Report) outages() *figure {
 func (r *Report) repairs() *figure {
 	f := r.curves("Distribution of repair times", "from an event to all affected pairs forwarding again", func(f *Figures) *estimate.Distribution { return &f.Repair }, plot.Axis{Unit: plot.Seconds, Log: true})
 	if f != nil {
-		f.Caption = "Events that took the way from at least one pair. Those that were not seen repaired count as longer than all others."
+		f.Caption = "Events that took the way from at least one pair. " + censored
 	}
 	return f
 }
@@ -156,7 +162,8 @@ func (r *Report) stretch() *figure {
 // shownPairs is for how many pairs round trips are drawn.
 const shownPairs = 2
 
-// roundTripPairs are the pairs with the longest ways that all variants have.
+// roundTripPairs are up to two pairs of the first variant: the one with the longest way
+// in the sky, and one whose way is of middle length.
 func (r *Report) roundTripPairs() [][2]string {
 	mean := map[[2]string]float64{}
 	for i, v := range r.counting() {

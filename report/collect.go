@@ -25,7 +25,7 @@ type Report struct {
 	Baseline *Variant             // one of them, that the others are compared with
 	// Unfaithful says that runs count whose emulation was not faithful.
 	Unfaithful bool
-	// Absent are runs that were asked for, and do not count: one sentence each.
+	// Absent are runs that were asked for, or once were, and do not count: one sentence each.
 	Absent []Absence
 }
 
@@ -86,6 +86,9 @@ func Collect(dir string, unfaithful bool) (*Report, error) {
 		}
 		slices.SortFunc(v.Runs, byRepetition)
 		slices.SortFunc(v.Left, byRepetition)
+	}
+	if len(r.Variants) == 0 { // without a manifest there is none but those of runs
+		return nil, fmt.Errorf("%s holds %w that can be read: %s", dir, ErrNothing, r.Absent[0].Why)
 	}
 	r.Baseline = r.Variants[0]
 	for _, v := range r.Variants {
@@ -159,6 +162,10 @@ func (r *Report) add(dir string) error {
 		return nil
 	}
 	label := cmp.Or(d.Run.Labels[experiment.LabelVariant], filepath.Base(dir))
+	if why := r.stale(&d.Run, label); why != "" {
+		r.Absent = append(r.Absent, Absence{Variant: label, Run: name, Why: why})
+		return nil
+	}
 	v := r.variant(label, "")
 	absent := func(why string) {
 		r.Absent = append(r.Absent, Absence{Variant: v.Title, Run: name, Why: why})
@@ -189,6 +196,19 @@ func (r *Report) add(dir string) error {
 	v.Left = append(v.Left, f)
 	absent("its emulation was " + f.Run.Fidelity.Level + reasons(f.Run) + "; it is left out of comparisons")
 	return nil
+}
+
+// stale says why a run is not of what the experiment asks for now, empty if it is.
+func (r *Report) stale(run *record.Run, variant string) string {
+	m := r.Manifest
+	switch {
+	case m == nil:
+	case !slices.ContainsFunc(m.Variants, func(v experiment.ManifestVariant) bool { return v.Name == variant }):
+		return "it is no longer part of the experiment, which has no such variant"
+	case repetition(run) < 1 || repetition(run) > m.Repetitions:
+		return fmt.Sprintf("it is no longer part of the experiment, which has %s", plural(m.Repetitions, "repetition"))
+	}
+	return ""
 }
 
 // reasons are those of a verdict, as the end of a sentence.

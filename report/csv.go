@@ -49,10 +49,14 @@ func writeCSV(path string, rows func(func(...string)) error) (err error) {
 	return errors.Join(err, w.Error())
 }
 
-// cell writes a number; what is not known is empty.
+// cell writes a number; what is not known is empty, and what lies beyond all that was
+// seen is inf, or whoever takes means would take them of the others.
 func cell(v float64) string {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+	switch {
+	case math.IsNaN(v):
 		return ""
+	case math.IsInf(v, 1):
+		return "inf"
 	}
 	return strconv.FormatFloat(v, 'g', 9, 64)
 }
@@ -112,7 +116,7 @@ func (r *Report) runRows(row func(...string)) error {
 	})
 }
 
-// records passes the rows of a stream of each run on that lie in the span.
+// records passes on all rows of a stream of each run, also those outside of its span.
 func records[T any](r *Report, s record.Stream[T], do func(v *Variant, f *Figures, row *T)) error {
 	return r.each(func(v *Variant, f *Figures, _ bool) error {
 		d, err := record.Open(f.Dir)
@@ -127,10 +131,14 @@ func records[T any](r *Report, s record.Stream[T], do func(v *Variant, f *Figure
 }
 
 func (r *Report) outageRows(row func(...string)) error {
-	row("variant", "repetition", "source", "destination", "by", "begin_s", "length_s", "cause", "open")
+	row("variant", "repetition", "source", "destination", "by", "begin_s", "length_s", "lost_s", "cause", "open")
 	return records(r, record.Outages, func(v *Variant, f *Figures, o *record.Outage) {
 		if f.within(o.From) {
-			row(v.Name, strconv.Itoa(repetition(f.Run)), o.Source, o.Destination, o.By, cell(f.since(o.From)), cell(float64(o.To-o.From)*micro), o.Cause, strconv.FormatBool(o.Open))
+			lost := ""
+			if o.Lost != nil {
+				lost = cell(float64(*o.Lost) * micro)
+			}
+			row(v.Name, strconv.Itoa(repetition(f.Run)), o.Source, o.Destination, o.By, cell(f.since(o.From)), cell(float64(o.To-o.From)*micro), lost, o.Cause, strconv.FormatBool(o.Open))
 		}
 	})
 }

@@ -32,7 +32,7 @@ type Figures struct {
 	Events     []float64 // instants of topology events, s from the span's begin
 	EventCount int       // instants at which topology changed
 	Hit        int       // of these, with pairs that lost their way
-	Unrepaired int       // of these, never or not before the run's end repaired
+	Unrepaired int       // of these, never or not before the run's end repaired; how long they took at least is known
 
 	Outages     estimate.Distribution // s, by the tables, where a way existed
 	Repair      estimate.Distribution // s from event to all affected pairs forwarding again
@@ -82,8 +82,9 @@ type FlowFigures struct {
 	rate estimate.Distribution
 }
 
-// leastOutage is the shortest outage that counts, in µs: a route that is replaced is gone
-// for some microseconds between two messages of the kernel.
+// leastOutage is the shortest outage that counts, in µs, by how long of it a way existed:
+// a route that is replaced is gone for some microseconds between two messages of the
+// kernel.
 const leastOutage = 1000
 
 // micro is the unit of a record's times, in s.
@@ -136,13 +137,20 @@ func (f *Figures) events(d *record.Dir) error {
 
 func (f *Figures) outages(d *record.Dir) error {
 	return record.Outages.Each(d, func(o *record.Outage) error {
-		if o.By != "tables" || o.Cause == record.PairNoPath || !f.within(o.From) || o.To-o.From < leastOutage && !o.Open {
+		length := o.To - o.From
+		switch {
+		case o.Lost != nil:
+			length = *o.Lost
+		case o.Cause == record.PairNoPath: // older records say only what held longest
+			length = 0
+		}
+		if o.By != "tables" || !f.within(o.From) || length < leastOutage {
 			return nil
 		}
 		if o.Open {
-			f.Outages.Beyond++
+			f.Outages.AddMore(float64(length)*micro, 1)
 		} else {
-			f.Outages.Add(float64(o.To-o.From)*micro, 1)
+			f.Outages.Add(float64(length)*micro, 1)
 		}
 		return nil
 	})
@@ -163,7 +171,11 @@ func (f *Figures) convergence(d *record.Dir) error {
 		f.Hit++
 		if c.Restored == nil {
 			f.Unrepaired++
-			f.Repair.Beyond++
+			until := f.Run.Span.To // at least: older records do not say
+			if c.Until != nil {
+				until = *c.Until
+			}
+			f.Repair.AddMore(float64(until-c.At)*micro, 1)
 			return nil
 		}
 		f.Repair.Add(float64(*c.Restored-c.At)*micro, 1)
@@ -242,7 +254,8 @@ func (f *Figures) resources(d *record.Dir) error {
 		node string
 		pid  int32
 	}
-	memory := map[process]float64{}
+	memory := map[process]float64{} // of the last sample: others may have died before it
+	last := f.Run.Span.From
 	names := map[process]string{}
 	seen := false
 	err := record.Resources.Each(d, func(r *record.Resource) error {
@@ -256,6 +269,10 @@ func (f *Figures) resources(d *record.Dir) error {
 			seen = true
 		}
 		f.CPU[name] += float64(r.CPU) * micro
+		if r.At > last {
+			last = r.At
+			clear(memory)
+		}
 		p := process{r.Node, r.PID}
 		names[p] = name
 		memory[p] = float64(r.Resident)

@@ -63,8 +63,11 @@ func (v *Variant) Estimate(m *Metric) estimate.Interval { return estimate.Mean(v
 
 // format writes a value of a metric.
 func (m *Metric) format(x float64) string {
-	if math.IsNaN(x) {
+	switch {
+	case math.IsNaN(x):
 		return "–"
+	case math.IsInf(x, 1):
+		return "beyond all seen"
 	}
 	return m.Unit.Format(x) + m.Per
 }
@@ -72,9 +75,6 @@ func (m *Metric) format(x float64) string {
 // interval writes an estimate with its bounds, if there are any. A bound below
 // zero of what cannot be is written as zero.
 func (m *Metric) interval(e estimate.Interval) (value, bounds string) {
-	if math.IsNaN(e.Value) {
-		return "–", ""
-	}
 	if e.OK {
 		bounds = m.Unit.Format(max(0, e.Low)) + " to " + m.Unit.Format(e.High)
 	}

@@ -273,8 +273,11 @@ func (p *page) traffic(v *Variant) {
 	for i := range f.Flows {
 		x := &f.Flows[i]
 		lost := fmt.Sprint(x.Retransmits) + " segments sent again"
-		if x.Datagrams > 0 {
+		switch {
+		case x.Datagrams > 0:
 			lost = plot.Percent.Format(ratio(float64(x.Lost), float64(x.Datagrams))) + " lost"
+		case x.Protocol == "udp": // no receiver has said what came
+			lost = "–"
 		}
 		p.Flows = append(p.Flows, []string{v.mark(), x.Name, x.Source + " → " + x.Destination, x.Protocol, plot.Plain.Format(x.Rate) + "bit/s", lost, x.Problem})
 	}

@@ -33,10 +33,11 @@ func (f *Figures) pairs(d *record.Dir) error {
 	err := record.Pairs.Each(d, func(r *record.PairState) error {
 		key := [2]string{r.Source, r.Destination}
 		old, known := last[key]
-		if known {
-			end(old, r.At)
+		if !known { // it has no path before its first row
+			old = record.PairState{At: from, State: record.PairNoPath}
 		}
-		is, was := r.State == record.PairReachable, known && old.State == record.PairReachable
+		end(old, r.At)
+		is, was := r.State == record.PairReachable, old.State == record.PairReachable
 		if r.At < to && is != was {
 			step := 1
 			if was {
@@ -56,6 +57,12 @@ func (f *Figures) pairs(d *record.Dir) error {
 		end(r, to)
 	}
 	f.Pairs = len(last)
+	if n := len(d.Run.Scenario.Stations); f.Pairs > 0 {
+		// In older records a pair that never had a way has no row; those of stations are
+		// always followed.
+		f.Pairs = max(f.Pairs, n*(n-1))
+		spent[record.PairNoPath] += float64(f.Pairs-len(last)) * f.Span
+	}
 	all := float64(f.Pairs) * f.Span
 	way := all - spent[record.PairNoPath]
 	f.Reachable = ratio(spent[record.PairReachable], all)

@@ -17,7 +17,10 @@ import (
 //   - with more, "more" and "less" are said only of differences from the baseline
 //     whose interval leaves zero out, and "not told apart" of all others;
 //   - "of all the least" is said only if its differences from every other variant
-//     leave zero out, all taken together.
+//     leave zero out, all taken together;
+//   - a mean that lies beyond all that was seen, since one of its repetitions does (most
+//     of its repairs lasted at the run's end), is higher than any other and has no
+//     interval.
 
 // headlines are the metrics that the summary speaks of.
 var headlines = []string{"cut_off", "repair_p50", "loop", "stretch", "control", "cpu"}
@@ -141,10 +144,20 @@ func (r *Report) sentence(m *Metric, with []*Variant) string {
 		return 0
 	})
 	low, high := with[0], with[len(with)-1]
+	highest := value(high)
+	if infinite := func(v *Variant) bool { return math.IsInf(v.Estimate(m).Value, 1) }; infinite(high) {
+		var names []string // which of them is the highest is not known
+		for _, v := range with {
+			if infinite(v) {
+				names = append(names, v.mark())
+			}
+		}
+		highest = fmt.Sprintf("%s (%s)", strings.Join(names, " and "), m.format(math.Inf(1)))
+	}
 	if m.format(low.Estimate(m).Value) == m.format(high.Estimate(m).Value) {
 		return fmt.Sprintf("%s was %s in all variants.", all, m.format(low.Estimate(m).Value))
 	}
-	s := fmt.Sprintf("%s was lowest with %s and highest with %s.", all, value(low), value(high))
+	s := fmt.Sprintf("%s was lowest with %s and highest with %s.", all, value(low), highest)
 	if !slices.Contains(with, r.Baseline) {
 		return s
 	}
@@ -228,7 +241,7 @@ func (r *Report) unrepaired(with []*Variant) []string {
 			open += f.Unrepaired
 		}
 		if open > 0 {
-			out = append(out, fmt.Sprintf("%s: after %d of %s that cut pairs off, not all of these pairs were seen to forward again, before the run ended or the way was gone for another reason; such events have no repair time, and count as longer than all others.",
+			out = append(out, fmt.Sprintf("%s: after %d of %s that cut pairs off, not all of these pairs were seen to forward again, before the run ended or the way was gone for another reason; such events have no repair time, and count as longer than they were looked at.",
 				v.mark(), open, plural(hit, "event")))
 		}
 	}

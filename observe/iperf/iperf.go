@@ -3,6 +3,7 @@
 package iperf
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,19 +43,23 @@ type stream struct {
 	Jitter      float64 `json:"jitter_ms"`
 }
 
-var errNothing = errors.New("iperf3 has printed no report")
+var (
+	errNothing  = errors.New("iperf3 has printed no report")
+	errNoServer = errors.New("iperf3 has printed no report of its server, so what came is not known")
+)
 
 // Parse reads the client's output. What was measured before an error is given with it.
 // For UDP the client must have been told to get the server's output, which says what
-// came.
+// came: without it there are no intervals.
 func Parse(b []byte, udp bool) ([]Interval, error) {
 	var r report
 	if err := json.Unmarshal(b, &r); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNothing, err)
 	}
 	from := &r
-	if udp && r.Server != nil {
-		from = r.Server
+	if udp {
+		// What the client sent says nothing of what came, as when the server's report got lost.
+		from = cmp.Or(r.Server, &report{})
 	}
 	var list []Interval
 	for _, i := range from.Intervals {
@@ -74,7 +79,11 @@ func Parse(b []byte, udp bool) ([]Interval, error) {
 	if r.Error != "" {
 		return list, errors.New("iperf3: " + r.Error)
 	}
-	if len(list) == 0 {
+	switch {
+	case len(list) > 0:
+	case udp && r.Server == nil && len(r.Intervals) > 0:
+		return nil, errNoServer
+	default:
 		return nil, errNothing
 	}
 	return list, nil

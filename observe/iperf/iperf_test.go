@@ -1,6 +1,7 @@
 package iperf
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -43,6 +44,14 @@ func TestParseProblems(t *testing.T) {
 	part := `{"intervals":[{"streams":[{"start":0,"end":1,"bits_per_second":9}]}],"error":"control socket has closed unexpectedly"}`
 	if list, err := Parse([]byte(part), false); err == nil || len(list) != 1 {
 		t.Errorf("%v (%v), want what was measured before the error, and that", list, err)
+	}
+	// Of UDP the client knows only what it has sent.
+	if list, err := Parse([]byte(part), true); err == nil || err.Error() != "iperf3: control socket has closed unexpectedly" || list != nil {
+		t.Errorf("%v (%v), want the error alone", list, err)
+	}
+	sent := `{"intervals":[{"streams":[{"start":0,"end":1,"bits_per_second":9}]}]}`
+	if list, err := Parse([]byte(sent), true); !errors.Is(err, errNoServer) || list != nil {
+		t.Errorf("%v (%v), want %v", list, err, errNoServer)
 	}
 }
 
