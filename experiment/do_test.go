@@ -219,7 +219,8 @@ func TestNamedFilesAreLookedAt(t *testing.T) {
 		}
 	}
 	write("small.yaml", strings.Replace(small, "{protocol: isis}", "{protocol: isis, daemon: frr, template: frr.conf}", 1))
-	write("question.yaml", file[:strings.Index(file, "    - name: ospf")])
+	one, _, _ := strings.Cut(file, "    - name: ospf")
+	write("question.yaml", one)
 	do := func(template string) error {
 		write("frr.conf", template)
 		e, err := experiment.Load(filepath.Join(dir, "question.yaml"))
