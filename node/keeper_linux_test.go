@@ -58,6 +58,11 @@ func TestKeptDevicesKeepTheirCarriers(t *testing.T) {
 	path, ctx := namespace(t), context.Background()
 	spec := specs(1, 3)[0]
 	k := &shelf{files: map[string]int{}}
+	t.Cleanup(func() {
+		for name := range k.files {
+			_ = k.Drop(name)
+		}
+	})
 	g := NewGuests(k)
 	if err := g.Add(ctx, path, spec); err != nil {
 		t.Fatal(err)
