@@ -3,6 +3,7 @@ package nodeimage
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +46,7 @@ type Options struct {
 }
 
 // DefaultCmdline has the console on the first serial port too; consoles that are not there are no harm.
-const DefaultCmdline = "console=tty0 console=ttyS0,115200 panic=30 quiet loglevel=4 systemd.show_status=0"
+const DefaultCmdline = "console=tty0 console=ttyS0,115200 panic=30 quiet loglevel=5 systemd.show_status=0"
 
 // base are the packages of every image. Iproute2 and procps are for people.
 var base = []string{
@@ -99,6 +100,13 @@ func Build(ctx context.Context, o Options) (*manifest.Manifest, error) {
 	if (o.SecureBootKey == "") != (o.SecureBootCertificate == "") {
 		return nil, errors.New("signing for Secure Boot takes a key and a certificate")
 	}
+	key, err := signer(o.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	if err := vacant(o.Out); err != nil { // not only after minutes
+		return nil, err
+	}
 	if err := os.MkdirAll(filepath.Dir(filepath.Clean(o.Out)), 0o755); err != nil {
 		return nil, err
 	}
@@ -107,7 +115,7 @@ func Build(ctx context.Context, o Options) (*manifest.Manifest, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(work)
-	b := &build{Options: o, work: work, root: filepath.Join(work, "root"), out: filepath.Join(work, "out")}
+	b := &build{Options: o, key: key, work: work, root: filepath.Join(work, "root"), out: filepath.Join(work, "out")}
 	if err := os.Mkdir(b.out, 0o755); err != nil {
 		return nil, err
 	}
@@ -125,9 +133,26 @@ func Build(ctx context.Context, o Options) (*manifest.Manifest, error) {
 	return b.finish()
 }
 
+// signer reads the key that signs the manifest; it is nil where none is named.
+func signer(path string) (ed25519.PrivateKey, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := manifest.PrivateKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return key, nil
+}
+
 // build is one build in its working directory.
 type build struct {
 	Options
+	key             ed25519.PrivateKey // nil for an image that is not signed
 	work, root, out string
 
 	release  string   // of the kernel
@@ -264,29 +289,13 @@ func (b *build) finish() (*manifest.Manifest, error) {
 		return nil, err
 	}
 	files := map[string][]byte{manifest.Name: raw}
-	if b.PrivateKey != "" {
-		text, err := os.ReadFile(b.PrivateKey)
-		if err != nil {
-			return nil, err
-		}
-		key, err := manifest.PrivateKey(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", b.PrivateKey, err)
-		}
-		files[manifest.Signature] = manifest.Sign(raw, key)
+	if b.key != nil {
+		files[manifest.Signature] = manifest.Sign(raw, b.key)
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(b.out, name), content, 0o644); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := os.Stat(filepath.Join(b.Out, manifest.Name)); err == nil {
-		if err := os.RemoveAll(b.Out); err != nil { // an older image
-			return nil, err
-		}
-	}
-	if err := os.Rename(b.out, b.Out); err != nil {
-		return nil, fmt.Errorf("%s is there and is no image; name another directory: %w", b.Out, err)
-	}
-	return m, nil
+	return m, place(b.out, b.Out)
 }
