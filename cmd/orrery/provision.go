@@ -154,7 +154,7 @@ Nothing of the host's network is touched. It takes root and the packages that
 	f.StringVar(&o.Capture, "capture", "", "file that all frames of the segment are written to")
 	f.StringVar(&o.Check, "check", "three-nodes", "what a machine must do before it is ready: three-nodes or none")
 	f.StringVar(&o.Accelerator, "accel", "", "kvm or tcg; default: kvm where the host has it")
-	f.BoolVar(&o.Install, "install", false, "have each machine install its disk, and boot it from there with the server gone")
+	install := f.Bool("install", false, "have each machine install its disk, and boot it from there with the server gone")
 	f.IntVar(&machines, "machines", 3, "how many")
 	f.StringSliceVar(&paths, "path", lab.Paths, "ways of booting, in turn")
 	f.IntVar(&parallel, "parallel", 2, "how many run at the same time")
@@ -167,6 +167,9 @@ Nothing of the host's network is touched. It takes root and the packages that
 				return usageError(errors.New("--path names no way of booting; write pxe, http or ipxe"))
 			}
 			o.Paths = append(o.Paths, paths[i%len(paths)])
+		}
+		if *install {
+			o.Install = machines
 		}
 		o.Log = slog.New(slog.DiscardHandler)
 		if *verbose {
@@ -208,7 +211,7 @@ func runLab(ctx context.Context, o lab.Options, parallel int, within time.Durati
 		}
 		t.add(cells...)
 	}
-	if err := errors.Join(err, t.print(os.Stdout, "table")); err != nil || !o.Install {
+	if err := errors.Join(err, t.print(os.Stdout, "table")); err != nil || o.Install == 0 {
 		return err
 	}
 	if err := l.EndServer(); err != nil {
@@ -216,7 +219,7 @@ func runLab(ctx context.Context, o lab.Options, parallel int, within time.Durati
 	}
 	for _, h := range l.Hardware {
 		ctx, cancel := context.WithTimeout(ctx, within)
-		took, err := l.FromDisk(ctx, h)
+		_, took, err := l.FromDisk(ctx, h, 0)
 		cancel()
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -35,8 +36,8 @@ type Options struct {
 	Memory  int // MiB of each
 	Capture string
 	Check   string // of the role: "three-nodes" or "none"
-	// Install has machines write the image to a disk of their own.
-	Install bool
+	// Install is how many machines, from the first one on, write the image to a disk of their own.
+	Install int
 	// Accelerator of machines: "kvm", "tcg", or empty for what the host has.
 	Accelerator string
 	Log         *slog.Logger
@@ -138,11 +139,7 @@ spec:
 		}
 		fmt.Fprintf(&b, "  key: %q\n", key)
 	}
-	install := ""
-	if l.Install {
-		install = ", install: /dev/vda"
-	}
-	fmt.Fprintf(&b, "  role: {check: %s%s}\n  boot:\n", l.Check, install)
+	fmt.Fprintf(&b, "  role: {check: %s}\n  boot:\n", l.Check)
 	for _, p := range Paths {
 		fmt.Fprintf(&b, "    - {match: {machine: %q}, path: %s, image: worker}\n", p+"-*", p)
 	}
@@ -153,17 +150,27 @@ spec:
 				return "", fmt.Errorf("iPXE: %w; \"scripts/deps.sh vm\" installs it", err)
 			}
 		}
-		h := Hardware{Name: fmt.Sprintf("%s-%d", p, i+1), MAC: mac(i), Memory: l.Memory, CPUs: 2, Accelerator: l.Accelerator}
-		if l.Install {
+		h := Hardware{Name: fmt.Sprintf("%s-%d", p, i+1), MAC: mac(i), Memory: l.Memory, CPUs: l.cpus(), Accelerator: l.Accelerator}
+		role := ""
+		if i < l.Install {
+			role = fmt.Sprintf(", role: {check: %s, install: /dev/vda}", l.Check)
 			h.Disk = filepath.Join(l.Dir, h.Name+".disk")
 			if err := blank(h.Disk); err != nil {
 				return "", err
 			}
 		}
 		l.Hardware = append(l.Hardware, h)
-		fmt.Fprintf(&b, "    - {name: %s, mac: %q}\n", h.Name, h.MAC)
+		fmt.Fprintf(&b, "    - {name: %s, mac: %q%s}\n", h.Name, h.MAC, role)
 	}
 	return b.String(), nil
+}
+
+// cpus of each machine. One that is translated takes a core of the host for each of its own, also while these wait for each other.
+func (l *Lab) cpus() int {
+	if l.Accelerator == "kvm" {
+		return 2
+	}
+	return min(2, max(1, runtime.NumCPU()/len(l.Paths)))
 }
 
 // diskSize of a machine in bytes. The file has no more than what is written to it.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -45,25 +46,12 @@ type Hardware struct {
 	MAC    string
 	Memory int    // MiB
 	Disk   string // a raw image that is the machine's disk; empty for none
-	CPUs   int
+	Seed   string // a raw image of a second disk, with a seed; empty for none
+	// DiskFirst has the firmware try the disk before the network.
+	DiskFirst bool
+	CPUs      int
 	// Accelerator is "kvm" or "tcg".
 	Accelerator string
-}
-
-// accelerators of the emulator by their names: the host's processor (KVM), or a translation of every instruction.
-var accelerators = map[string]string{"kvm": "kvm", "tcg": "tcg,thread=multi"}
-
-// processor is what machines have. Hosts that are virtual themselves refuse to set the register behind this ability.
-const processor = "max,arch-capabilities=off"
-
-// Accelerator is "kvm" where this host has it, else "tcg".
-func Accelerator() string {
-	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
-	if err != nil {
-		return "tcg"
-	}
-	f.Close()
-	return "kvm"
 }
 
 // UUID is that of the machine's mainboard, made of its MAC.
@@ -79,9 +67,10 @@ type Machine struct {
 	// Console is the file with what it writes to its serial port.
 	Console string
 
-	cmd  *exec.Cmd
-	done chan struct{}
-	err  error
+	cmd      *exec.Cmd
+	done     chan struct{}
+	err      error
+	problems complaints
 }
 
 // Boot switches a machine on. Its files are in a directory; netdev is what Segment.Plug gave with the machine's name as id.
@@ -96,6 +85,10 @@ func Boot(h Hardware, dir, netdev string) (*Machine, error) {
 	if err := os.Remove(m.Console); err != nil && !errors.Is(err, os.ErrNotExist) { // of an earlier boot, which would seem to be this one's
 		return nil, err
 	}
+	network, disk := 1, 2 // as the firmware tries them
+	if h.DiskFirst {
+		network, disk = disk, network
+	}
 	args := []string{
 		"-name", h.Name, "-machine", "q35,smm=off", "-accel", accelerators[h.Accelerator], "-cpu", processor, "-smp", fmt.Sprint(h.CPUs), "-m", fmt.Sprint(h.Memory),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-uuid", h.UUID(),
@@ -105,23 +98,25 @@ func Boot(h Hardware, dir, netdev string) (*Machine, error) {
 		// address may be used.
 		"-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n",
 		"-boot", "menu=on,splash-time=5000",
-		"-netdev", netdev, "-device", "virtio-net-pci,netdev=" + h.Name + ",romfile=,bootindex=1,mac=" + h.MAC,
+		"-netdev", netdev, "-device", "virtio-net-pci,netdev=" + h.Name + ",romfile=,bootindex=" + fmt.Sprint(network) + ",mac=" + h.MAC,
 		"-device", "virtio-rng-pci", "-serial", "file:" + m.Console, "-monitor", "none",
 	}
 	if h.Disk != "" {
-		args = append(args, "-drive", "if=none,id=disk,format=raw,file="+h.Disk, "-device", "virtio-blk-pci,drive=disk,bootindex=2")
+		args = append(args, "-drive", "if=none,id=disk,format=raw,file="+h.Disk, "-device", "virtio-blk-pci,drive=disk,bootindex="+fmt.Sprint(disk))
+	}
+	if h.Seed != "" {
+		args = append(args, "-drive", "if=none,id=seed,format=raw,readonly=on,file="+h.Seed, "-device", "virtio-blk-pci,drive=seed")
 	}
 	m.cmd = exec.Command(emulator, args...)
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var problems strings.Builder
-	m.cmd.Stderr = &problems
+	m.cmd.Stderr = &m.problems
 	if err := m.cmd.Start(); err != nil {
 		return nil, err
 	}
 	go func() {
 		defer close(m.done)
 		if err := m.cmd.Wait(); err != nil {
-			m.err = fmt.Errorf("%s: %s has ended: %w: %s", h.Name, emulator, err, strings.TrimSpace(problems.String()))
+			m.err = fmt.Errorf("%s: %s has ended: %w: %s", h.Name, emulator, err, m.problems.String())
 		}
 	}()
 	return m, nil
@@ -146,14 +141,39 @@ func (m *Machine) Wait(ctx context.Context) error {
 	}
 }
 
-// LastLines are the last lines of the console.
+// LastLines are the last lines of the console, after what the emulator complains of.
 func (m *Machine) LastLines(n int) []string {
+	var all []string
+	if text := m.problems.String(); text != "" {
+		all = last(strings.Split(text, "\n"), n)
+	}
 	data, err := os.ReadFile(m.Console)
 	if err != nil {
-		return nil
+		return all
 	}
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return lines[max(0, len(lines)-n):]
+	return append(all, last(strings.Split(strings.TrimSpace(string(data)), "\n"), n)...)
+}
+
+func last(lines []string, n int) []string { return lines[max(0, len(lines)-n):] }
+
+// complaints is what a program has written to its standard error.
+type complaints struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// Write keeps the first 64 KiB, and never fails.
+func (c *complaints) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.text = append(c.text, p[:min(len(p), max(0, 64<<10-len(c.text)))]...)
+	return len(p), nil
+}
+
+func (c *complaints) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.TrimSpace(string(c.text))
 }
 
 func copyFile(from, to string) error {

@@ -58,27 +58,54 @@ func (l *Lab) Run(ctx context.Context, parallel int, within time.Duration, chang
 	return results, err
 }
 
+// console lines of a machine that has booted from its disk.
+const (
+	saysReady = "stage ready: <nil>"
+	saysSlot  = "from slot "
+)
+
 // FromDisk boots a machine that was installed, with nobody to serve it, until its console tells that it is ready, and switches it off.
-func (l *Lab) FromDisk(ctx context.Context, h Hardware) (time.Duration, error) {
+// A machine that switches itself off is switched on again, so many times at most: a new root that does not come up is tried three times
+// before the boot loader goes back. Slots are those that it booted, in order.
+func (l *Lab) FromDisk(ctx context.Context, h Hardware, again int) (slots []string, took time.Duration, err error) {
 	began := time.Now()
-	m, err := l.Boot(h)
-	if err != nil {
-		return 0, err
+	for ; ; again-- {
+		m, err := l.Boot(h)
+		if err != nil {
+			return slots, 0, err
+		}
+		ready, err := m.awaitReady(ctx)
+		m.Off()
+		console, _ := os.ReadFile(m.Console)
+		if _, after, ok := strings.Cut(string(console), saysSlot); ok && after != "" {
+			slots = append(slots, after[:1])
+		}
+		switch {
+		case ready:
+			return slots, time.Since(began), nil
+		case err != nil:
+			return slots, 0, fmt.Errorf("%s is not up from its disk: %w:\n%s", h.Name, err, strings.Join(m.LastLines(25), "\n"))
+		case again == 0:
+			return slots, 0, fmt.Errorf("%s has switched itself off while it booted from its disk:\n%s", h.Name, strings.Join(m.LastLines(25), "\n"))
+		}
 	}
-	defer m.Off()
+}
+
+// awaitReady waits until a machine's console tells that it is ready, or until it is off.
+func (m *Machine) awaitReady(ctx context.Context) (bool, error) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		console, err := os.ReadFile(m.Console)
-		if err == nil && strings.Contains(string(console), "stage ready: <nil>") {
-			return time.Since(began), nil
+		if err == nil && strings.Contains(string(console), saysReady) {
+			return true, nil
 		}
 		select {
 		case <-tick.C:
 		case <-m.Ended():
-			return 0, fmt.Errorf("%s has switched itself off while it booted from its disk:\n%s", h.Name, strings.Join(m.LastLines(25), "\n"))
+			return false, nil
 		case <-ctx.Done():
-			return 0, fmt.Errorf("%s is not up from its disk: %w:\n%s", h.Name, ctx.Err(), strings.Join(m.LastLines(25), "\n"))
+			return false, ctx.Err()
 		}
 	}
 }
