@@ -26,6 +26,7 @@ var wanted = []string{
 	"kernel/drivers/nvme/host/", "kernel/drivers/ata/ahci", "kernel/drivers/scsi/virtio_scsi.", "kernel/drivers/scsi/sd_mod.", "kernel/drivers/scsi/hv_storvsc.",
 	"kernel/drivers/block/virtio_blk.", "kernel/drivers/virtio/", "kernel/drivers/char/hw_random/virtio-rng.",
 	"kernel/fs/ext4/", "kernel/fs/fat/", "kernel/fs/nls/nls_cp437.", "kernel/fs/nls/nls_ascii.", "kernel/fs/nls/nls_iso8859-1.",
+	"kernel/fs/isofs/",
 }
 
 // dependencies reads modules.dep: paths of modules, and of what each needs, nearest last.

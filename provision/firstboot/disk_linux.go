@@ -77,27 +77,26 @@ func withESP(do func(dir string) error) error {
 
 // bootDisk boots the root of a slot. It returns only with an error.
 func bootDisk(slot string, hardware *modules) error {
+	say("it is to boot from slot %s of the disk", slot)
+	// Nobody loads these when they are needed: there is no modprobe here.
+	hardware.load([]string{"fat", "vfat", "nls_cp437", "nls_ascii", "cdrom", "isofs"})
 	device, err := awaitPartition(LabelRoot+slot, hardware.plug)
 	if err != nil {
 		return err
 	}
 	var c *protocol.Config
+	var mac net.HardwareAddr
 	if err := withESP(func(dir string) error {
-		data, err := os.ReadFile(filepath.Join(dir, diskConfig))
-		if err != nil {
-			return fmt.Errorf("this disk has no configuration; write one to %s of its EFI system partition: %w", diskConfig, err)
-		}
-		c, err = protocol.DecodeConfig(data)
+		c, mac, err = diskSettings(dir)
 		return err
 	}); err != nil {
 		return err
 	}
 	c.Slot = slot
-	say("this machine is %s, from slot %s of its disk", c.Name, slot)
+	say("this machine is %s", c.Name)
 	if err := mountRoot(device, ""); err != nil {
 		return err
 	}
-	mac, _ := net.ParseMAC(c.Machine) // one that is known by its DUID has one port
 	if err := furnish(newRoot, c, mac); err != nil {
 		return err
 	}
@@ -140,7 +139,11 @@ func partOf(partition, disk string) bool {
 
 // remember writes the configuration to the disk.
 func (n *node) remember(dir string) error {
-	data, err := json.Marshal(n.Config)
+	return remember(dir, n.Config)
+}
+
+func remember(dir string, c *protocol.Config) error {
+	data, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}

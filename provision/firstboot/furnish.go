@@ -44,10 +44,9 @@ type file struct {
 //
 // The network is configured by systemd-networkd, which reads router advertisements itself: the kernel stops heeding them
 // once it forwards packets, which routers of a run need. The address is the one that the
-// server keeps for this machine, and the only one.
+// server keeps for this machine, and the only one; a node that no server knows and that was told none takes what routers tell.
 func personal(c *protocol.Config, mac net.HardwareAddr) map[string]file {
 	id := sha256.Sum256([]byte("orrery machine id\n" + c.Machine + "\n" + c.Name))
-	_, bits, _ := strings.Cut(c.Prefix, "/")
 	match := "Type=ether"
 	if mac != nil {
 		match = "MACAddress=" + mac.String()
@@ -56,31 +55,36 @@ func personal(c *protocol.Config, mac net.HardwareAddr) map[string]file {
 %s
 
 [Network]
-Address=%s/%s
 LinkLocalAddressing=ipv6
 IPv6AcceptRA=yes
 IPv6PrivacyExtensions=no
 DHCP=no
 KeepConfiguration=static
-`, match, c.Address, bits)
+`, match)
+	accept := "" // addresses as routers tell
+	hosts := "::1 localhost ip6-localhost\n"
+	if c.Address.IsValid() {
+		_, bits, _ := strings.Cut(c.Prefix, "/")
+		network += fmt.Sprintf("Address=%s/%s\n", c.Address, bits)
+		accept = "\n[IPv6AcceptRA]\nUseAutonomousPrefix=no\nDHCPv6Client=no\n"
+		hosts += c.Address.String() + " " + c.Name + "\n"
+	}
+	if c.Router.IsValid() {
+		network += fmt.Sprintf("Gateway=%s\n", c.Router)
+	}
 	for _, d := range c.DNS {
 		network += "DNS=" + d + "\n"
 	}
-	network += `
-[IPv6AcceptRA]
-UseAutonomousPrefix=no
-DHCPv6Client=no
-`
 	resolv := ""
 	for _, d := range c.DNS {
 		resolv += "nameserver " + d + "\n"
 	}
 	return map[string]file{
 		"etc/hostname":                          {0o644, c.Name + "\n"},
-		"etc/hosts":                             {0o644, "::1 localhost ip6-localhost\n" + c.Address.String() + " " + c.Name + "\n"},
+		"etc/hosts":                             {0o644, hosts},
 		"etc/machine-id":                        {0o444, hex.EncodeToString(id[:16]) + "\n"},
 		"etc/resolv.conf":                       {0o644, resolv},
-		"etc/systemd/network/10-orrery.network": {0o644, network},
+		"etc/systemd/network/10-orrery.network": {0o644, network + accept},
 		"root/.ssh/authorized_keys":             {0o600, strings.Join(c.SSHKeys, "\n") + "\n"},
 	}
 }

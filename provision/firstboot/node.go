@@ -93,6 +93,9 @@ func (n *node) run(ctx context.Context) error {
 
 // tell reports. A node that has booted from its disk needs no server, and does not wait for one.
 func (n *node) tell(ctx context.Context, stage string, failure error, console []string) error {
+	if n.Server == "" {
+		return nil
+	}
 	r := protocol.Report{Machine: n.Machine, Stage: stage, Console: console, Installed: n.installed}
 	if n.Slot != "" {
 		return report(ctx, n.client, n.Config, r, failure)

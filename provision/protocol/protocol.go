@@ -37,17 +37,20 @@ const (
 // Config is what a node is told.
 type Config struct {
 	// Machine is the key by which the server knows it, Key authenticates its reports.
-	Machine string     `json:"machine"`
-	Key     string     `json:"key"`
-	Name    string     `json:"name"`
-	Address netip.Addr `json:"address"`
-	Prefix  string     `json:"prefix"`
-	DNS     []string   `json:"dns,omitempty"`
-	// Server is the URL of the server without path.
-	Server string `json:"server"`
-	// Image is the URL of the image's directory, Manifest and Signature the content of these files.
-	Image     string `json:"image"`
-	Manifest  []byte `json:"manifest"`
+	Machine string `json:"machine"`
+	Key     string `json:"key"`
+	Name    string `json:"name"`
+	// Address and Prefix are empty where routers tell the address, as they may for a node that no server knows.
+	Address netip.Addr `json:"address,omitzero"`
+	Prefix  string     `json:"prefix,omitempty"`
+	// Router is the default router where routers do not advertise.
+	Router netip.Addr `json:"router,omitzero"`
+	DNS    []string   `json:"dns,omitempty"`
+	// Server is the URL of the server without path. A node without one has the configuration from a disk, and reports to nobody.
+	Server string `json:"server,omitempty"`
+	// Image is the URL of the image's directory, Manifest and Signature the content of these files; there with a server only.
+	Image     string `json:"image,omitempty"`
+	Manifest  []byte `json:"manifest,omitempty"`
 	Signature []byte `json:"signature,omitempty"`
 
 	SSHKeys []string `json:"sshKeys,omitempty"`
@@ -85,12 +88,18 @@ func DecodeConfig(data []byte) (*Config, error) {
 		return nil, fmt.Errorf("the configuration cannot be read: %w", err)
 	}
 	prefix, err := netip.ParsePrefix(c.Prefix)
+	alone := c.Server == "" && c.Image == ""
 	switch {
+	case alone && c.Prefix == "" && !c.Address.IsValid():
 	case err != nil || !prefix.Contains(c.Address) || !c.Address.Is6():
 		return nil, fmt.Errorf("the configuration has the address %s, which is not within %q", c.Address, c.Prefix)
+	}
+	switch {
+	case c.Router.IsValid() && !c.Router.Is6():
+		return nil, fmt.Errorf("the configuration has the router %s, which has no IPv6 address", c.Router)
 	case !nameForm.MatchString(c.Name):
 		return nil, fmt.Errorf("the configuration names the machine %q, which is no host name", c.Name)
-	case !isURL(c.Server) || !isURL(c.Image):
+	case !alone && (!isURL(c.Server) || !isURL(c.Image)):
 		return nil, errors.New("the configuration names no server")
 	}
 	for _, d := range c.DNS {

@@ -22,6 +22,11 @@ func TestConfig(t *testing.T) {
 		{func(c *Config) { c.Address = netip.MustParseAddr("fd00:78::5") }, false},
 		{func(c *Config) { c.Prefix = "x" }, false},
 		{func(c *Config) { c.Server = "ftp://x" }, false},
+		{func(c *Config) { c.Server, c.Image = "", "" }, true},
+		{func(c *Config) { c.Server, c.Image, c.Address, c.Prefix = "", "", netip.Addr{}, "" }, true},
+		{func(c *Config) { c.Address, c.Prefix = netip.Addr{}, "" }, false},
+		{func(c *Config) { c.Server = "" }, false},
+		{func(c *Config) { c.Router = netip.MustParseAddr("192.0.2.1") }, false},
 		{func(c *Config) { c.DNS = []string{"x\ny"} }, false},
 		{func(c *Config) { c.SSHKeys = []string{"a\nb"} }, false},
 	} {
@@ -44,7 +49,7 @@ func FuzzConfig(f *testing.F) {
 	}
 	f.Add(data)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if c, err := DecodeConfig(data); err == nil && (strings.ContainsAny(c.Name, "/\n.") || !c.Address.Is6()) {
+		if c, err := DecodeConfig(data); err == nil && (strings.ContainsAny(c.Name, "/\n.") || !c.Address.Is6() && (c.Address.IsValid() || c.Server != "")) {
 			t.Errorf("%+v", c)
 		}
 	})
