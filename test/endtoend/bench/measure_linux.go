@@ -23,7 +23,7 @@ type measurement struct {
 const (
 	agentPort, operatorPort = 9490, 9480
 	// look is how often the cluster is asked how far it is.
-	look = 2 * time.Second
+	look = 5 * time.Second
 	// stuck is for how long no pod may become ready.
 	stuck = 10 * time.Minute
 )
