@@ -2,6 +2,7 @@ package provision
 
 import (
 	"crypto/ed25519"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -457,4 +458,24 @@ func FuzzPath(f *testing.F) {
 			t.Errorf("%q leads out", path)
 		}
 	})
+}
+
+// Where there is HTTPS, what holds secrets goes by nothing else, and machines are told so.
+func TestPrivate(t *testing.T) {
+	b := newBench(t, "  http: {tls: {certificate: a.crt, key: a.key}}\n  boot: [{image: worker}]\n")
+	encrypted := func(r *http.Request) { r.TLS = &tls.ConnectionState{} }
+	for _, c := range []struct{ method, path string }{{"GET", protocol.ConfigPath}, {"POST", protocol.ReportPath}} {
+		if w := b.call(c.method, c.path, "fd00:77::5", "{}"); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "HTTPS") {
+			t.Errorf("%s in the clear: %d %s", c.path, w.Code, w.Body)
+		}
+		if w := b.call(c.method, c.path, "fd00:77::5", "{}", encrypted); strings.Contains(w.Body.String(), "HTTPS") {
+			t.Errorf("%s by HTTPS: %d %s", c.path, w.Code, w.Body)
+		}
+	}
+	if w := b.call("GET", protocol.FilesPath+"worker/boot.efi", "fd00:77::5", ""); w.Code != http.StatusOK {
+		t.Errorf("a boot file: %d", w.Code)
+	}
+	if url := b.desk.base(true); url != "https://[fd00:77::1]" {
+		t.Errorf("machines ask %s", url)
+	}
 }

@@ -24,8 +24,8 @@ func Handler(d *Desk, root *os.Root, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+protocol.FilesPath, h.file) // and HEAD
 	mux.HandleFunc("GET "+protocol.IPXEPath, h.script)
-	mux.HandleFunc("GET "+protocol.ConfigPath, h.config)
-	mux.HandleFunc("POST "+protocol.ReportPath, h.report)
+	mux.HandleFunc("GET "+protocol.ConfigPath, h.private(h.config))
+	mux.HandleFunc("POST "+protocol.ReportPath, h.private(h.report))
 	// The mux would redirect a path with '..' to where that leads. Refusing it is plainer.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for part := range strings.SplitSeq(r.URL.Path, "/") {
@@ -42,6 +42,17 @@ type handler struct {
 	desk *Desk
 	root *os.Root
 	log  *slog.Logger
+}
+
+// private refuses what comes in the clear where there is HTTPS.
+func (h *handler) private(serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil && h.desk.site.Spec.HTTP.TLS != nil {
+			http.Error(w, "configurations and reports go by HTTPS at this site", http.StatusForbidden)
+			return
+		}
+		serve(w, r)
+	}
 }
 
 // remote is the address that a request comes from.

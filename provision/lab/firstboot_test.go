@@ -2,8 +2,13 @@ package lab
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"log/slog"
+	"math/big"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +20,7 @@ import (
 	"orrery.dev/orrery/provision/firstboot"
 	"orrery.dev/orrery/provision/manifest"
 	"orrery.dev/orrery/provision/registry"
+	"orrery.dev/orrery/provision/site"
 	"orrery.dev/orrery/tap"
 )
 
@@ -82,8 +88,37 @@ func rootImage(t *testing.T) (dir string, public ed25519.PublicKey) {
 	return dir, public
 }
 
-// The first program, as process 1 of namespaces instead of a machine: it gets an address, its configuration and its root, refuses a root
-// that is not the manifest's, and becomes the root's first process once it is right.
+// authority makes a certificate for the server of a lab, signed by itself, and gives the files of certificate and key.
+func authority(t *testing.T) *site.TLS {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.ParseIP("fd00:77::1")},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	files := &site.TLS{Certificate: filepath.Join(dir, "server.crt"), Key: filepath.Join(dir, "server.key")}
+	for path, block := range map[string]*pem.Block{files.Certificate: {Type: "CERTIFICATE", Bytes: der}, files.Key: {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+// The first program, as process 1 of namespaces instead of a machine: it gets an address, its configuration by HTTPS and its root, refuses a
+// root that is not the manifest's, and becomes the root's first process once it is right.
 func TestFirstProgram(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("namespaces take root")
@@ -92,7 +127,7 @@ func TestFirstProgram(t *testing.T) {
 		t.Skip(err)
 	}
 	dir, public := rootImage(t)
-	o := Options{Dir: short(t), Image: dir, Paths: []string{"pxe"}, Check: "none", Log: slog.New(slog.DiscardHandler)}
+	o := Options{Dir: short(t), Image: dir, Paths: []string{"pxe"}, Check: "none", TLS: authority(t), Log: slog.New(slog.DiscardHandler)}
 	l, err := newLab(o)
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +146,13 @@ func TestFirstProgram(t *testing.T) {
 		}
 	}
 	if err := os.WriteFile(filepath.Join(initial, firstboot.KeyFile), manifest.EncodeKey(public), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	trusted, err := os.ReadFile(o.TLS.Certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(initial, firstboot.AuthorityFile), trusted, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	compile(t, filepath.Join(initial, "init"), "orrery.dev/orrery/cmd/orrery-boot")

@@ -38,6 +38,8 @@ type Options struct {
 	Check   string // of the role: "three-nodes" or "none"
 	// Install is how many machines, from the first one on, write the image to a disk of their own.
 	Install int
+	// TLS adds HTTPS; nil for none.
+	TLS *site.TLS
 	// Accelerator of machines: "kvm", "tcg", or empty for what the host has.
 	Accelerator string
 	Log         *slog.Logger
@@ -138,6 +140,9 @@ spec:
 			return "", err
 		}
 		fmt.Fprintf(&b, "  key: %q\n", key)
+	}
+	if l.TLS != nil {
+		fmt.Fprintf(&b, "  http: {tls: {certificate: %q, key: %q}}\n", l.TLS.Certificate, l.TLS.Key)
 	}
 	fmt.Fprintf(&b, "  role: {check: %s}\n  boot:\n", l.Check)
 	for _, p := range Paths {
