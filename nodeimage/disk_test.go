@@ -3,8 +3,14 @@ package nodeimage
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"debug/pe"
+	"encoding/pem"
 	"io"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -95,5 +101,70 @@ func look(t *testing.T, disk string) {
 		if data, err := s.Data(); err != nil || string(bytes.TrimRight(data, "\x00")) != want {
 			t.Errorf("%s: %q, %v", name, data, err)
 		}
+	}
+}
+
+// What a site's key has signed, sbsign's counterpart verifies with its certificate, and with no other: so would a firmware whose db has it.
+func TestSecureBoot(t *testing.T) {
+	for _, p := range []string{"objcopy", "sbsign", "sbverify"} {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("%s is not installed; scripts/deps.sh vm installs it", p)
+		}
+	}
+	if _, err := os.Stat(stubs["amd64"][0]); err != nil {
+		t.Skipf("no stub to make a boot file of: %v; scripts/deps.sh vm installs it", err)
+	}
+	dir := t.TempDir()
+	certificate := func(name string) (key, cert string) {
+		private, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour)}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, cert = filepath.Join(dir, name+".key"), filepath.Join(dir, name+".crt")
+		for path, block := range map[string]*pem.Block{key: {Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)}, cert: {Type: "CERTIFICATE", Bytes: der}} {
+			if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return key, cert
+	}
+	key, cert := certificate("site")
+	_, foreign := certificate("foreign")
+	b := &build{Options: Options{Version: "1", SecureBootKey: key, SecureBootCertificate: cert, Epoch: 1767225600, Log: io.Discard}, work: dir, out: dir, vmlinuz: filepath.Join(dir, "vmlinuz")}
+	initial, signed := filepath.Join(dir, "initial"), filepath.Join(dir, "boot.efi")
+	for _, path := range []string{b.vmlinuz, initial} {
+		if err := os.WriteFile(path, []byte(path), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.unify(context.Background(), signed, initial, "quiet"); err != nil {
+		t.Fatal(err)
+	}
+	verify := func(cert string) error { return exec.Command("sbverify", "--cert", cert, signed).Run() }
+	if err := verify(cert); err != nil {
+		t.Errorf("the site's certificate: %v", err)
+	}
+	if verify(foreign) == nil {
+		t.Error("somebody else's certificate verifies it too")
+	}
+	text, err := os.ReadFile(signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(text, []byte(initial))
+	if at < 0 {
+		t.Fatal("the boot file lacks what was put into it")
+	}
+	text[at] ^= 1
+	if err := os.WriteFile(signed, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if verify(cert) == nil {
+		t.Error("a boot file that was altered is still right")
 	}
 }

@@ -2,6 +2,7 @@ package nodeimage
 
 import (
 	"context"
+	"crypto/ed25519"
 	"debug/pe"
 	"encoding/binary"
 	"errors"
@@ -29,17 +30,8 @@ func (b *build) initial(ctx context.Context) ([]byte, error) {
 		"dev/console": {mode: fs.ModeCharDevice | 0o600, major: 5, minor: 1},
 		"dev/null":    {mode: fs.ModeCharDevice | 0o666, major: 1, minor: 3},
 	}
-	if b.PrivateKey != "" {
-		text, err := os.ReadFile(b.PrivateKey)
-		if err != nil {
-			return nil, err
-		}
-		key, err := manifest.PrivateKey(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", b.PrivateKey, err)
-		}
-		public := key[len(key)-32:]
-		members[firstboot.KeyFile[1:]] = member{mode: 0o644, data: manifest.EncodeKey(public)}
+	if b.key != nil {
+		members[firstboot.KeyFile[1:]] = member{mode: 0o644, data: manifest.EncodeKey(b.key.Public().(ed25519.PublicKey))}
 	}
 	if b.Authority != "" {
 		pem, err := os.ReadFile(b.Authority)
