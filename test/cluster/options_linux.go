@@ -16,6 +16,8 @@ type Options struct {
 	IPv6 bool
 	// MaxPods is how many pods a node takes; 110 if zero.
 	MaxPods int
+	// FirstPods is how many pods the first node takes; as many as the others if zero.
+	FirstPods int
 	// PodCIDRs are the prefixes of the pods of a worker, which are counted
 	// from 1: one of a family, or one of each. Nil stands for
 	// 10.(100+n).0.0/16 and fd6f:7272:6572:(100+n)::/64.
@@ -90,8 +92,8 @@ func (o Options) check() error {
 		return fmt.Errorf("a cluster of %d workers: choose 0 to 100", o.Workers)
 	case o.Workers == 0 && (o.Multus || o.Network != nil || len(o.Images) > 0):
 		return fmt.Errorf("a control plane alone has no containerd for networks and images: ask for at least one worker")
-	case o.MaxPods < 0:
-		return fmt.Errorf("%d pods on a node: choose at least 1, or 0 for 110", o.MaxPods)
+	case o.MaxPods < 0 || o.FirstPods < 0:
+		return fmt.Errorf("%d pods on a node: choose at least 1, or 0 for 110", min(o.MaxPods, o.FirstPods))
 	}
 	return nil
 }

@@ -281,12 +281,17 @@ func (c *Cluster) startKubelet(ctx context.Context, w *worker) error {
 		Args: []string{
 			c.kube, "kubelet", "--config=" + file, "--kubeconfig=" + user, "--hostname-override=" + w.Name,
 			fmt.Sprintf("--node-ip=%v,%v", addresses[0], addresses[1]), "--v=2",
+			// Whose cgroups nobody reads here costs a tenth of a kubelet with many pods.
+			"--housekeeping-interval=1m",
 		},
 	})
 }
 
 func (c *Cluster) kubeletConfig(w *worker, server identity) map[string]any {
 	maxPods := c.options.MaxPods
+	if c.options.FirstPods != 0 && w.Name == c.workers[0].Name {
+		maxPods = c.options.FirstPods
+	}
 	if maxPods == 0 {
 		maxPods = 110
 	}

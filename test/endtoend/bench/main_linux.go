@@ -27,6 +27,7 @@ import (
 
 type options struct {
 	pods, workers int
+	first         int // pods of the first worker; 0 for an equal share
 	keep          time.Duration
 	routing       string
 	containerd2   bool
@@ -37,6 +38,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.pods, "pods", 50, "how many pods, 10 at least")
 	flag.IntVar(&o.workers, "workers", 1, "on how many workers, all on this host")
+	flag.IntVar(&o.first, "first", 0, "how many of them the first worker takes; an equal share by default")
 	flag.DurationVar(&o.keep, "keep", 30*time.Second, "how long to keep them")
 	flag.StringVar(&o.routing, "routing", "oracle", "routing protocol: oracle, ospf3 (BIRD) or isis (FRR)")
 	flag.BoolVar(&o.containerd2, "containerd2", false, "with containerd 2, built from its module")
@@ -55,13 +57,20 @@ func main() {
 const margin = 20
 
 func run(ctx context.Context, o *options) (err error) {
-	if o.pods < 10 || o.workers < 1 || flag.NArg() > 0 {
+	if o.pods < 10 || o.workers < 1 || o.first < 0 || o.first > o.pods || flag.NArg() > 0 {
 		return errors.New("want 10 pods and 1 worker at least, and no arguments")
+	}
+	share := (o.pods + o.workers - 1) / o.workers
+	if o.first > 0 && o.workers > 1 {
+		share = (o.pods - o.first + o.workers - 2) / (o.workers - 1)
 	}
 	c := cluster.Options{
 		Workers: o.workers, IPv6: true, Multus: true, Containerd2: o.containerd2,
-		MaxPods: (o.pods+o.workers-1)/o.workers + margin, PodCIDRs: prefixes,
+		MaxPods: share + margin, PodCIDRs: prefixes,
 		Log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) },
+	}
+	if o.first > 0 {
+		c.FirstPods = o.first + margin
 	}
 	if reason := cluster.Missing(c); reason != "" {
 		return errors.New(reason)
@@ -110,7 +119,8 @@ func prefixes(worker int) []netip.Prefix {
 var stations = []string{"equator", "north", "south", "east", "west"}
 
 // scenarioOf has so many nodes with five ports each: satellites in a grid, which have four
-// neighbours and a port to the ground, and a few stations, which have five antennas.
+// neighbours and a port to the ground, and a few stations, which have five antennas. Time goes fast, for links to
+// change while the pods are kept.
 func scenarioOf(o *options) string {
 	satellites := o.pods - len(stations)
 	planes := 1
@@ -124,6 +134,7 @@ func scenarioOf(o *options) string {
 kind: Scenario
 metadata: {name: bench}
 spec:
+  speed: 10
   constellations:
     - name: sat
       walker: {pattern: delta, planes: %d, satellitesPerPlane: %d, inclination: 60deg, altitude: 1200km}
