@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ func TestDisk(t *testing.T) {
 			}
 		}
 	}
-	if disks[0] != disks[1] {
+	if !reflect.DeepEqual(disks[0], disks[1]) {
 		t.Errorf("two disks of the same inputs differ: %v", disks)
 	}
 }

@@ -37,6 +37,10 @@ func TestFetch(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		content := rapid.SliceOfN(rapid.Byte(), 1, 5000).Draw(t, "content")
+		if rapid.IntRange(0, 9).Draw(t, "sparse") == 0 { // a disk, mostly of zeros
+			content = slices.Concat(make([]byte, rapid.IntRange(0, 2<<20).Draw(t, "before")), content, make([]byte, 2<<20), content)
+		}
+		sent := 0
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		breaks := rapid.IntRange(0, 5).Draw(t, "breaks")
 		var mu sync.Mutex // an aborted connection may end while the next one is served
@@ -45,14 +49,18 @@ func TestFetch(t *testing.T) {
 			defer mu.Unlock()
 			if breaks > 0 {
 				breaks--
-				var from int
-				if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); err == nil {
+				var from, last int
+				if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &last); err == nil {
 					w.WriteHeader(http.StatusPartialContent)
+				} else {
+					last = len(content) - 1
 				}
-				_, _ = w.Write(content[from : from+random.IntN(len(content)-from)])
+				_, _ = w.Write(content[from : from+random.IntN(last+1-from)])
 				panic(http.ErrAbortHandler)
 			}
-			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+			recorder := &counter{ResponseWriter: w}
+			http.ServeContent(recorder, r, "", time.Time{}, bytes.NewReader(content))
+			sent += recorder.bytes
 		}))
 		defer server.Close()
 		want, err := manifest.Of("root", bytes.NewReader(content))
@@ -66,7 +74,25 @@ func TestFetch(t *testing.T) {
 		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, content) {
 			t.Fatalf("%d bytes of %d, %v", len(got), len(content), err)
 		}
+		data := int64(0)
+		for _, d := range want.Data {
+			data += d.Length
+		}
+		if want.Data != nil && int64(sent) > data {
+			t.Errorf("%d of %d bytes were sent, of which %d are not in runs of zeros", sent, len(content), data)
+		}
 	})
+}
+
+// counter counts the bytes of an answer.
+type counter struct {
+	http.ResponseWriter
+	bytes int
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.bytes += len(p)
+	return c.ResponseWriter.Write(p)
 }
 
 func TestFetchRefused(t *testing.T) {

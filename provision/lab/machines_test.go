@@ -60,7 +60,7 @@ func TestMachines(t *testing.T) {
 	if err := Probe(); err != nil {
 		t.Skip(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 18*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 17*time.Minute)
 	defer cancel()
 	o := Options{Dir: short(t), Image: built(ctx, t), Paths: Paths, Memory: 1024, Check: "three-nodes", Install: 1, Log: slog.New(slog.DiscardHandler)}
 	o.Capture = filepath.Join(o.Dir, "capture.pcap")

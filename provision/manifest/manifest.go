@@ -50,19 +50,54 @@ type File struct {
 	Name   string `json:"name"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"` // hexadecimal digits
+	// Data are the parts outside of which all bytes are zero, and which alone need to be sent. Nil stands for the whole file.
+	Data []Extent `json:"data,omitempty"`
+}
+
+// Extent is a part of a file.
+type Extent struct {
+	Offset int64 `json:"offset"`
+	Length int64 `json:"length"`
 }
 
 // ErrHash is wrapped by the error for a file that is not the one of the manifest.
 var ErrHash = errors.New("wrong image hash")
 
+// block is the unit in which zeros are looked for, in bytes.
+const block = 1 << 20
+
 // Of describes a file's content.
 func Of(name string, r io.Reader) (File, error) {
+	f := File{Name: name}
 	h := sha256.New()
-	n, err := io.Copy(h, r)
-	if err != nil {
-		return File{}, err
+	buffer, zeros := make([]byte, block), make([]byte, block)
+	holes := false
+	for {
+		n, err := io.ReadFull(r, buffer)
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return File{}, err
+		}
+		h.Write(buffer[:n])
+		last := len(f.Data) - 1
+		switch {
+		case n == 0:
+		case bytes.Equal(buffer[:n], zeros[:n]):
+			holes = true
+		case last >= 0 && f.Data[last].Offset+f.Data[last].Length == f.Size:
+			f.Data[last].Length += int64(n)
+		default:
+			f.Data = append(f.Data, Extent{f.Size, int64(n)})
+		}
+		f.Size += int64(n)
+		if err != nil {
+			break
+		}
 	}
-	return File{Name: name, Size: n, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
+	if !holes {
+		f.Data = nil
+	}
+	f.SHA256 = hex.EncodeToString(h.Sum(nil))
+	return f, nil
 }
 
 // Check reads a file's content and says whether it is the file.
@@ -86,6 +121,13 @@ func (f File) check() error {
 	}
 	if err != nil || len(b) != sha256.Size || f.Size <= 0 {
 		return fmt.Errorf("%s has no size or no SHA-256", f.Name)
+	}
+	end := int64(0)
+	for _, d := range f.Data {
+		if d.Offset < end || d.Length <= 0 || d.Length > f.Size-d.Offset {
+			return fmt.Errorf("%s has no part of %d bytes at %d after byte %d", f.Name, d.Length, d.Offset, end)
+		}
+		end = d.Offset + d.Length
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func example(t testing.TB) *Manifest {
@@ -108,4 +110,38 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%q", m.Root.Name)
 		}
 	})
+}
+
+// What lies outside of the parts of a file is zero, and the parts do not waste much.
+func TestExtents(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var content []byte
+		for range rapid.IntRange(1, 5).Draw(t, "parts") {
+			content = append(content, make([]byte, rapid.IntRange(0, 3*block).Draw(t, "zeros"))...)
+			content = append(content, rapid.SliceOfN(rapid.Byte(), 0, 100).Draw(t, "data")...)
+		}
+		content = append(content, 1)
+		f, err := Of("disk", bytes.NewReader(content))
+		if err != nil || f.check() != nil || f.Size != int64(len(content)) || f.Check(bytes.NewReader(content)) != nil {
+			t.Fatalf("%+v, %v, %v", f, err, f.check())
+		}
+		if f.Data == nil {
+			return
+		}
+		rest := bytes.Clone(content)
+		var sent int64
+		for _, d := range f.Data {
+			clear(rest[d.Offset : d.Offset+d.Length])
+			sent += d.Length
+		}
+		if !bytes.Equal(rest, make([]byte, len(rest))) || sent > 10*block {
+			t.Fatalf("%v of %d bytes", f.Data, len(content))
+		}
+	})
+	for _, data := range [][]Extent{{{-1, 2}}, {{0, 0}}, {{0, 11}}, {{4, 2}, {5, 1}}, {{9, 1 << 62}}} {
+		f := File{Name: "disk", Size: 10, SHA256: strings.Repeat("0", 64), Data: data}
+		if f.check() == nil {
+			t.Errorf("%v is accepted", data)
+		}
+	}
 }
