@@ -120,6 +120,9 @@ func (n *node) writeDisk(ctx context.Context, m *manifest.Manifest) error {
 	if err := fetch(ctx, n.client, n.Image+"/"+m.Disk.Name, *m.Disk, disk); err != nil {
 		return err
 	}
+	if err := onDisk(disk, func(f *os.File) error { return spread(f, size) }); err != nil {
+		return fmt.Errorf("the partition table of %s: %w", disk, err)
+	}
 	if err := reread(disk); err != nil {
 		return fmt.Errorf("the partitions of %s: %w", disk, err)
 	}
@@ -240,6 +243,15 @@ func sizeOf(device string) (int64, error) {
 		return 0, errors.New("it is no disk")
 	}
 	return f.Seek(0, io.SeekEnd)
+}
+
+// onDisk changes a disk and waits until that is written.
+func onDisk(disk string, do func(*os.File) error) error {
+	f, err := os.OpenFile(disk, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(f), f.Sync(), f.Close())
 }
 
 // reread has the kernel look at a disk's partitions anew. Others may have the disk open for a moment.
