@@ -169,7 +169,7 @@ func TestFullDisk(t *testing.T) {
 		}
 		_ = os.Remove(disk)
 	})
-	r.cmd.Env = append(os.Environ(), "ORRERY_RUNTIME_DIR="+r.root)
+	r.cmd.Env = append(os.Environ(), "ORRERY_RUNTIME_DIR="+r.root, "ORRERY_STATE_DIR="+filepath.Dir(r.root))
 	r.cmd.Args = append(r.cmd.Args, "--record", filepath.Join(disk, "record"))
 	r.start(t)
 	until(t, "both stations reached each other", r.statusHas(t, "1 of 1 reach each other"))

@@ -186,7 +186,7 @@ func startForeground(t *testing.T, scenario string) *foregroundRun {
 		t.Fatal(err)
 	}
 	r := &foregroundRun{cmd: exec.Command(file, "up", path, "--plain"), out: new(bytes.Buffer), done: make(chan error, 1), root: filepath.Join(root, "r")}
-	r.cmd.Env = append(os.Environ(), "ORRERY_RUNTIME_DIR="+r.root)
+	r.cmd.Env = append(os.Environ(), "ORRERY_RUNTIME_DIR="+r.root, "ORRERY_STATE_DIR="+filepath.Dir(r.root))
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
 	return r
 }

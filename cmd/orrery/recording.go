@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -89,6 +90,16 @@ func (o *recordOptions) recording() (*emulation.Recording, error) {
 		r.Workloads = append(r.Workloads, x)
 	}
 	return r, nil
+}
+
+// list enters the record into the index of this host's runs. A run needs no index, so what fails is a note.
+func (o *recordOptions) list() {
+	if o.dir == "" {
+		return
+	}
+	if err := addToIndex(o.dir); err != nil {
+		fmt.Fprintln(os.Stderr, "orrery: note: the run is not in the index: "+err.Error())
+	}
 }
 
 func parseStream(text string) (s emulation.Stream, err error) {

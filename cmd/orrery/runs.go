@@ -23,8 +23,9 @@ func runsCommand() *cobra.Command {
 		Use:   "runs [DIR]",
 		Short: "List recorded runs",
 		Long: `List the runs that were recorded on this host, the newest first, or those below
-a directory. The list is an index, which 'orrery experiment run' keeps; the
-runs' directories hold all that it says, and --add and --rebuild read them.`,
+a directory. The list is an index, which 'orrery up --record' and 'orrery experiment
+run' keep; the runs' directories hold all that it says, and --add and --rebuild read
+them.`,
 		Example: "  orrery runs --label variant=isis --trusted\n  orrery runs --rebuild iridium-protocols,others",
 		Args:    cobra.MaximumNArgs(1),
 	}

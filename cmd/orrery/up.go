@@ -271,6 +271,7 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 		_ = rundir.Remove(name)
 		return err
 	}
+	o.record.list()
 	// From here on the run is there, and must be gone when this returns, or panics.
 	ended := false
 	defer func() {
@@ -313,6 +314,7 @@ func foreground(ctx context.Context, p *plan.Plan, o *upOptions) (err error) {
 	server.Stopped(err)
 	endServe()
 	err = errors.Join(err, <-served)
+	o.record.list() // how it ended is known now
 	fmt.Print(summary(last, plainStyle(), textWidth()))
 	if err == nil {
 		fmt.Printf("Ended in %s; nothing of the run is left.\n", short(time.Since(began)))
