@@ -140,10 +140,10 @@ func serve(ctx context.Context, o *options) error {
 			if key == nil {
 				return fabric.NewProcess(c)
 			}
-			at := netip.AddrPortFrom(netip.IPv6Unspecified(), agent.UnderlayPort(s.UID))
+			at := netip.AddrPortFrom(netip.IPv6Unspecified(), s.Port)
 			conn, err := underlay.Listen(at)
 			if err != nil {
-				return nil, fmt.Errorf("UDP port %d, which follows from the UID of scenario %s, cannot be had on this worker: %w; delete the scenario and apply it again, which gives it another", at.Port(), s, err)
+				return nil, fmt.Errorf("UDP port %d, which the operator has given to scenario %s, cannot be had on this worker: %w; end the program that uses it, or delete the scenario and apply it again, which gives it another", at.Port(), s, err)
 			}
 			c.Underlay = &underlay.Config{
 				Host: o.worker, Run: underlay.NewRun([]byte(s.UID), []byte(s.Revision)), Release: version, Key: key, Conn: conn, Now: tl.Monotonic,
