@@ -24,7 +24,6 @@ import (
 type bench struct {
 	*agent.Agent
 	cluster *agenttest.Cluster
-	nodes   *nodetest.Engine
 	source  *clock.Manual
 	fabrics chan *memfabric.Fabric
 	port    atomic.Uint32 // of the scenario whose link engine was made last
@@ -43,12 +42,12 @@ func newBench(t *testing.T, dir, file string) *bench {
 // startBench starts an agent of a cluster whose API server may be away, and why.
 func startBench(t *testing.T, dir, file string, away error) *bench {
 	t.Helper()
-	b := &bench{cluster: agenttest.New(), nodes: nodetest.New(t.TempDir()), source: new(clock.Manual), fabrics: make(chan *memfabric.Fabric, 10)}
+	b := &bench{cluster: agenttest.New(), source: new(clock.Manual), fabrics: make(chan *memfabric.Fabric, 10)}
 	b.cluster.SetAway(away)
 	b.cluster.Put(agent.Scenario{ID: demo, UID: "u1", Port: 20480, Revision: "r1", Time: agent.Time{At: time.Now(), Speed: 1}}, file)
 	a, err := agent.New(agent.Config{
 		Worker: "w1", StateDir: dir, Cluster: b.cluster, Clock: b.source,
-		Guests: func() agent.Guests { return b.nodes },
+		Guests: func() agent.Guests { return nodetest.New(t.TempDir()) },
 		Fabric: func(s agent.Scenario, tl *clock.Timeline, ports []fabric.Port, seed uint64) (fabric.Fabric, error) {
 			f := memfabric.New(tl, len(ports), seed)
 			for i := range ports {
@@ -221,6 +220,35 @@ func TestAnotherPort(t *testing.T) {
 		t.Errorf("the second port is %d", got)
 	}
 	wait(t, "the node is back", func() bool { return b.Check(t.Context(), request(cni.Check, "a")) == nil })
+}
+
+// Two scenarios with the same names of nodes know nothing of each other.
+func TestTwoScenariosWithTheSameNodes(t *testing.T) {
+	b := newBench(t, t.TempDir(), twoStations)
+	twin := agent.ID{Namespace: "lab", Name: "twin"}
+	b.cluster.Put(agent.Scenario{ID: twin, UID: "u2", Port: 20481, Revision: "r1", Time: agent.Time{At: time.Now(), Speed: 1}}, strings.Replace(twoStations, "name: demo", "name: twin", 1))
+	for i, id := range []agent.ID{demo, twin} {
+		pod := id.Name + "--east"
+		b.cluster.SetMember("lab", pod, agent.Member{Scenario: id, Node: "east"})
+		if _, err := b.Add(t.Context(), request(cni.Add, pod)); err != nil {
+			t.Fatal(err)
+		}
+		<-b.fabrics // of its own
+		if got := b.port.Load(); got != uint32(20480+i) {
+			t.Errorf("%s goes by port %d", id, got)
+		}
+	}
+	if err := b.Delete(t.Context(), request(cni.Delete, "demo--east")); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Check(t.Context(), request(cni.Check, "twin--east")); err != nil {
+		t.Errorf("the other's node: %v", err)
+	}
+	_, gone := os.Stat(b.ControlSocket(demo))
+	_, there := os.Stat(b.ControlSocket(twin))
+	if gone == nil || there != nil {
+		t.Errorf("the control socket of the one that has ended: %v, of the other: %v", gone, there)
+	}
 }
 
 // A scenario begins on a worker when a pod of it is about to start there, so that the pod
