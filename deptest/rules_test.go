@@ -211,6 +211,7 @@ var clockReaders = []string{
 	"kube/cni",            // deadlines of sockets
 	"kube/agent",          // clocks of workers, pacing of snapshots
 	"kube/watch",          // changes are gathered for a moment
+	"thread",              // until threads have left a control group
 	"provision",           // when machines were seen
 	"provision/dhcp",      // delayed answers
 	"provision/radv/...",  // intervals

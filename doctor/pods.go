@@ -121,8 +121,8 @@ func podPriority(_ Need, have Facts) []Finding {
 	f := Finding{Check: "real-time priority of containers", Have: "allowed", Need: "better allowed"}
 	if have.RealTimeGroups {
 		f.Have = "control groups have none"
-		return f.worse(Warning, "the agent carries frames at an ordinary priority, and they are late when the CPUs are busy",
-			"use control groups of version 2; or give cpu.rt_runtime_us to each group from kubepods down to the agent's container")
+		return f.worse(Note, "the agent makes a group of its own below the root, with what real-time other groups have left; without that frames are late when the CPUs are busy",
+			"use control groups of version 2; or see that the groups below the root leave some cpu.rt_runtime_us, and that the agent's log says so")
 	}
 	return f.fine()
 }

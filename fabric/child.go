@@ -173,10 +173,7 @@ func (p *Process) startChild() (*child, error) {
 func withPriority(realTime bool, f func() error) error {
 	return thread.Do(func() error {
 		if realTime {
-			attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: thread.Priority - 1}
-			if unix.SchedSetAttr(0, &attr, 0) != nil {
-				_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), thread.Nice)
-			}
+			thread.RealTimeForks()
 		}
 		err := f()
 		if realTime {

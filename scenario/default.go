@@ -142,6 +142,44 @@ var defaultDaemon = map[string]string{
 	"isis": "frr", "ospf2": "frr", "ospf3": "bird", "bgp": "frr", "static": "frr", "oracle": "none", "none": "none",
 }
 
+// Undefault empties all fields below part, a pointer to a part of a scenario, that hold the
+// defaults of their tags. Default fills them in again; those that depend on other fields
+// stay.
+func Undefault(part any) { empty(reflect.ValueOf(part).Elem()) }
+
+func empty(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			empty(v.Elem())
+		}
+	case reflect.Slice, reflect.Array:
+		if k := v.Type().Elem().Kind(); k == reflect.Struct || k == reflect.Array {
+			for i := range v.Len() {
+				empty(v.Index(i))
+			}
+		}
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			return
+		}
+		for _, f := range shape.Fields(v.Type()) {
+			field := v.FieldByIndex(f.Index)
+			if f.Default == "" || field.IsZero() {
+				empty(field)
+				continue
+			}
+			usual, value := reflect.New(field.Type()).Elem(), field
+			if field.Kind() == reflect.Pointer {
+				usual, value = reflect.New(field.Type().Elem()).Elem(), field.Elem()
+			}
+			if setText(usual, f.Default); usual.Equal(value) {
+				field.SetZero()
+			}
+		}
+	}
+}
+
 // fill sets every zero field below v that has a default tag.
 func fill(v reflect.Value) {
 	switch v.Kind() {

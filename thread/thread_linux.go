@@ -9,6 +9,7 @@
 package thread
 
 import (
+	"errors"
 	"os"
 	"runtime"
 
@@ -76,15 +77,22 @@ const (
 // RealTime gives the calling thread the best priority that the kernel allows, and
 // tells whether it is a real-time one (SCHED_FIFO, sched(7)). What the thread forks is
 // ordinary again. It is for a goroutine that is locked to its thread, and must never
-// keep a processor without bound.
+// keep a processor without bound. Where a Group is in use the thread may go into it.
 func RealTime() bool {
-	attr := unix.SchedAttr{
-		Size:     unix.SizeofSchedAttr,
-		Policy:   unix.SCHED_FIFO,
-		Flags:    unix.SCHED_FLAG_RESET_ON_FORK,
-		Priority: Priority,
+	return prioritise(unix.SchedAttr{Flags: unix.SCHED_FLAG_RESET_ON_FORK, Priority: Priority})
+}
+
+// RealTimeForks is RealTime for a thread that only starts a process, which has what the
+// thread has, in all its threads: just below those that call RealTime.
+func RealTimeForks() bool { return prioritise(unix.SchedAttr{Priority: Priority - 1}) }
+
+func prioritise(attr unix.SchedAttr) bool {
+	attr.Size, attr.Policy = unix.SizeofSchedAttr, unix.SCHED_FIFO
+	err := unix.SchedSetAttr(0, &attr, 0)
+	if g := inUse.Load(); errors.Is(err, unix.EPERM) && g != nil && g.join() == nil {
+		err = unix.SchedSetAttr(0, &attr, 0)
 	}
-	if unix.SchedSetAttr(0, &attr, 0) == nil {
+	if err == nil {
 		return true
 	}
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), Nice)

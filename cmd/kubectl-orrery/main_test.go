@@ -97,14 +97,14 @@ func TestWorkersAreShown(t *testing.T) {
 	var b bytes.Buffer
 	peer := kubectl.Peer{Name: "w2", Up: true, Offset: -8 * time.Microsecond, Uncertainty: 90 * time.Microsecond, Lost: 3}
 	err := printWorkers(&b, []kubectl.Worker{
-		{Name: "w1", Nodes: 12, Verdict: fidelity.Degraded, Peers: []kubectl.Peer{peer, {Name: "w3"}}},
+		{Name: "w1", Nodes: 12, Verdict: fidelity.Degraded, Peers: []kubectl.Peer{peer, {Name: "w3"}, {Name: "w4", Differs: "release"}}},
 		{Name: "w2", Err: errors.New("no pod of the agent runs there")},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(b.String(), "\n")
-	for i, want := range []string{"CLOCK AHEAD", "-0.008 ms ± 0.090 ms", "not known", "no pod of the agent runs there"} {
+	for i, want := range []string{"CLOCK AHEAD", "-0.008 ms ± 0.090 ms", "does not answer", "refused: another release", "no pod of the agent runs there"} {
 		if !strings.Contains(lines[i], want) {
 			t.Errorf("line %d is %q, want %q in it", i, lines[i], want)
 		}

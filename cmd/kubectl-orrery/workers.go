@@ -49,8 +49,11 @@ func printWorkers(out io.Writer, list []kubectl.Worker) error {
 			if i > 0 {
 				fmt.Fprint(t, "\t\t\t\t") // the columns of the worker
 			}
-			clock := "not known"
-			if p.Up {
+			clock := "does not answer"
+			switch {
+			case p.Differs != "":
+				clock = "refused: another " + p.Differs
+			case p.Up:
 				clock = fmt.Sprintf("%s ± %s", milliseconds(p.Offset), milliseconds(p.Uncertainty))
 			}
 			fmt.Fprintf(t, "\t%s\t%s\t%s\t%s\t%d\t%d\n", p.Name, clock, milliseconds(p.LatencyP50), milliseconds(p.LatencyP99), p.Lost, p.Late)

@@ -39,14 +39,15 @@ import (
 	"orrery.dev/orrery/kube/watch"
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/socket"
+	"orrery.dev/orrery/thread"
 )
 
 // version is set when the binary is linked.
 var version = "development"
 
 type options struct {
-	worker, socket, state, metrics, keyFile string
-	showVersion                             bool
+	worker, socket, state, metrics, keyFile, group string
+	showVersion                                    bool
 }
 
 func main() {
@@ -76,6 +77,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.state, "state-dir", "/run/orrery/agent", "the agent's own directory, which a restart of the host empties")
 	flags.StringVar(&o.metrics, "metrics-address", "", "address on which to serve /metrics and /healthz; empty for none")
 	flags.StringVar(&o.keyFile, "underlay-key", "", "file with the key that all agents share; without one no frames go to other workers")
+	flags.StringVar(&o.group, "realtime-group", "orrery", "control group below the root that is made for threads at real-time priority where control groups of version 1 keep the agent from it; empty to make none")
 	flags.BoolVar(&o.showVersion, "version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -108,6 +110,7 @@ func serve(ctx context.Context, o *options) error {
 			return fmt.Errorf("the key of the underlay in %s has %d bytes; give all agents the same %d random bytes or more", o.keyFile, len(key), underlay.MinKey)
 		}
 	}
+	defer realTime(o.group, log)()
 	devices, err := fdstore.Inherit()
 	if err != nil {
 		return err
@@ -140,10 +143,10 @@ func serve(ctx context.Context, o *options) error {
 			if key == nil {
 				return fabric.NewProcess(c)
 			}
-			at := netip.AddrPortFrom(netip.IPv6Unspecified(), agent.UnderlayPort(s.UID))
+			at := netip.AddrPortFrom(netip.IPv6Unspecified(), s.Port)
 			conn, err := underlay.Listen(at)
 			if err != nil {
-				return nil, fmt.Errorf("UDP port %d, which follows from the UID of scenario %s, cannot be had on this worker: %w; delete the scenario and apply it again, which gives it another", at.Port(), s, err)
+				return nil, fmt.Errorf("UDP port %d, which the operator has given to scenario %s, cannot be had on this worker: %w; end the program that uses it, or delete the scenario and apply it again, which gives it another", at.Port(), s, err)
 			}
 			c.Underlay = &underlay.Config{
 				Host: o.worker, Run: underlay.NewRun([]byte(s.UID), []byte(s.Revision)), Release: version, Key: key, Conn: conn, Now: tl.Monotonic,
@@ -175,6 +178,36 @@ func serve(ctx context.Context, o *options) error {
 		group.Go(func() error { return health(ctx, o.metrics, a) })
 	}
 	return group.Wait()
+}
+
+// realTime sees to it that threads may have real-time priority, and says whether they do.
+// What it has changed on the host is undone by the function that it returns.
+func realTime(name string, log *slog.Logger) (undo func()) {
+	if fabric.RealTime() {
+		log.Info("frames are carried at real-time priority")
+		return func() {}
+	}
+	const ordinary = "frames are carried at an ordinary priority, and are late when the CPUs are busy"
+	if name == "" {
+		log.Warn(ordinary, "reason", "--realtime-group is empty")
+		return func() {}
+	}
+	g, err := thread.HostGroup(name)
+	if err != nil {
+		log.Warn(ordinary, "reason", err)
+		return func() {}
+	}
+	g.Use()
+	if fabric.RealTime() {
+		log.Info("frames are carried at real-time priority in a control group of their own", "group", "/"+name, "runtime", g.Runtime, "period", g.Period)
+	} else {
+		log.Warn(ordinary, "reason", "not even the control group /"+name+" allows it")
+	}
+	return func() {
+		if err := g.Close(); err != nil {
+			log.Warn("a control group is left", "group", "/"+name, "error", err)
+		}
+	}
 }
 
 // health answers whether the agent can serve pods, and what its figures are.

@@ -165,7 +165,7 @@ func (t *Transport) hear(b []byte, from netip.AddrPort, came int64) {
 	if v := b[atVersion]; v != Version {
 		t.refused.versions.Add(1)
 		if p := t.at(from); p != nil {
-			p.differ(fmt.Sprintf("host %s speaks version %d of the underlay's protocol, and this host version %d: run the same release on both", p.name, v, Version))
+			p.differ("version", fmt.Sprintf("host %s speaks version %d of the underlay's protocol, and this host version %d: run the same release on both", p.name, v, Version))
 		}
 		return
 	}
@@ -182,10 +182,10 @@ func (t *Transport) hear(b []byte, from netip.AddrPort, came int64) {
 	switch {
 	case h.release != t.config.Release:
 		t.refused.versions.Add(1)
-		p.differ(fmt.Sprintf("host %s has release %q, and this host %q: run the same release on both", p.name, h.release, t.config.Release))
+		p.differ("release", fmt.Sprintf("host %s has release %q, and this host %q: run the same release on both", p.name, h.release, t.config.Release))
 	case h.run != [runSize]byte(t.config.Run[:]):
 		t.refused.runs.Add(1)
-		p.differ(fmt.Sprintf("host %s carries run %x, and this host %v: give both the same scenario and epoch", p.name, h.run, t.config.Run))
+		p.differ("run", fmt.Sprintf("host %s carries run %x, and this host %v: give both the same scenario and epoch", p.name, h.run, t.config.Run))
 	case h.kind == kindRequest:
 		p.answer(&h, came)
 	default:
@@ -193,11 +193,11 @@ func (t *Transport) hear(b []byte, from netip.AddrPort, came int64) {
 	}
 }
 
-// differ notes why nothing is carried between p and this host.
-func (p *Peer) differ(why string) {
+// differ notes why nothing is carried between p and this host, and in what they differ.
+func (p *Peer) differ(in, why string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.difference = why
+	p.differs, p.difference = in, why
 }
 
 // answer answers a request. It may be a replay, so nothing is believed of what it says;
@@ -235,7 +235,7 @@ func (p *Peer) learn(h *hello, came int64) {
 	}
 	sent := r.sent
 	*r = request{}
-	p.difference = ""
+	p.differs, p.difference = "", ""
 	p.heard.Store(came)
 	s := p.session.Load()
 	if s == nil || s.remote != h.session {

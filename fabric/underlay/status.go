@@ -34,6 +34,9 @@ type PeerStatus struct {
 	Address netip.AddrPort
 	// Up: frames are sent to the peer.
 	Up bool
+	// Differs is in what the peer differs, so that nothing is carried: "version" of the
+	// protocol, "release" or "run"; empty if no such thing is known.
+	Differs string
 	// Heard is how long ago something authentic came; negative for never.
 	Heard time.Duration
 	// Offset is by how much the peer's monotonic clock is ahead of this host's now. It errs
@@ -126,6 +129,7 @@ func (p *Peer) status(address netip.AddrPort, now int64) PeerStatus {
 	s.LatencyP50, s.LatencyP99 = p.latency.quantiles()
 	p.mu.Lock()
 	difference := p.difference
+	s.Differs = p.differs
 	p.mu.Unlock()
 	switch {
 	case difference != "":

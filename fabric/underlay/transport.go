@@ -173,6 +173,7 @@ type Peer struct {
 	nextMTU     int64
 	clock       filter
 	difference  string // why nothing is carried
+	differs     string // in what the peer differs, as in PeerStatus
 }
 
 // Name of the host.
@@ -213,7 +214,7 @@ func (t *Transport) SetPeer(name string, address netip.AddrPort) error {
 		p.estimate.Store(nil)
 		p.heard.Store(0)
 		clear(p.requests[:])
-		p.clock, p.difference = filter{}, ""
+		p.clock, p.differs, p.difference = filter{}, "", ""
 		return nil
 	}
 	address = netip.AddrPortFrom(address.Addr().Unmap(), address.Port())

@@ -422,10 +422,11 @@ func TestSkewIsTold(t *testing.T) {
 		name   string
 		change func(*underlay.Config)
 		want   string
+		in     string
 	}{
-		{"release", func(c *underlay.Config) { c.Release = "v2" }, "run the same release"},
-		{"run", func(c *underlay.Config) { c.Run = underlay.NewRun([]byte("another")) }, "give both the same scenario and epoch"},
-		{"key", func(c *underlay.Config) { c.Key = bytes.Repeat([]byte{2}, underlay.MinKey) }, "does not answer"},
+		{"release", func(c *underlay.Config) { c.Release = "v2" }, "run the same release", "release"},
+		{"run", func(c *underlay.Config) { c.Run = underlay.NewRun([]byte("another")) }, "give both the same scenario and epoch", "run"},
+		{"key", func(c *underlay.Config) { c.Key = bytes.Repeat([]byte{2}, underlay.MinKey) }, "does not answer", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, underlaytest.Path{Latency: time.Millisecond}, 1)
@@ -437,8 +438,8 @@ func TestSkewIsTold(t *testing.T) {
 			w.pass(time.Second)
 			for _, h := range []*host{w.a, w.b} {
 				s := w.peer(h)
-				if s.Up || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], c.want) {
-					t.Errorf("host %s: up %v, %q", h.Status().Host, s.Up, s.Warnings)
+				if s.Up || s.Differs != c.in || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], c.want) {
+					t.Errorf("host %s: up %v, differs in %q, %q", h.Status().Host, s.Up, s.Differs, s.Warnings)
 				}
 				if w.send(t, h, 1, 100) {
 					t.Error("a frame was taken")
@@ -457,7 +458,7 @@ func TestOtherVersionIsTold(t *testing.T) {
 	w := newWorld(t, underlaytest.Path{Latency: time.Millisecond}, 1)
 	w.net.Inject(addressA, addressB, underlay.HelloOfVersion(bytes.Repeat([]byte{1}, underlay.MinKey), 2))
 	w.pass(2 * time.Millisecond)
-	if s := w.b.Status(); s.Refused.Versions != 1 || len(s.Peers[0].Warnings) != 1 || !strings.Contains(s.Peers[0].Warnings[0], "version 2") {
+	if s := w.b.Status(); s.Refused.Versions != 1 || s.Peers[0].Differs != "version" || len(s.Peers[0].Warnings) != 1 || !strings.Contains(s.Peers[0].Warnings[0], "version 2") {
 		t.Errorf("%+v", s)
 	}
 	w.net.Inject(addressA, addressB, underlay.HelloOfVersion(bytes.Repeat([]byte{2}, underlay.MinKey), 2))
@@ -467,8 +468,8 @@ func TestOtherVersionIsTold(t *testing.T) {
 	}
 	// It is over as soon as an answer comes.
 	w.up(t)
-	if s := w.peer(w.b); len(s.Warnings) != 0 {
-		t.Errorf("%q", s.Warnings)
+	if s := w.peer(w.b); s.Differs != "" || len(s.Warnings) != 0 {
+		t.Errorf("differs in %q, %q", s.Differs, s.Warnings)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -122,14 +123,17 @@ func ControlSocket(stateDir string, id ID) string {
 func (a *Agent) Run(ctx context.Context) error {
 	defer a.close()
 	a.recover(ctx)
-	tick := time.NewTicker(10 * time.Second)
+	tick, ear := time.NewTicker(10*time.Second), time.NewTicker(listening)
 	defer tick.Stop()
+	defer ear.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case id := <-a.config.Cluster.Changes():
 			a.refresh(ctx, id)
+		case now := <-ear.C:
+			a.listen(now)
 		case <-tick.C:
 			a.sweep()
 			if a.isStarting() != nil {
@@ -139,14 +143,31 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 }
 
-func (a *Agent) close() {
+// entries are those of all scenarios that there ever were.
+func (a *Agent) entries() []*entry {
 	a.mu.Lock()
-	list := make([]*entry, 0, len(a.scenarios))
-	for _, e := range a.scenarios {
-		list = append(list, e)
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Values(a.scenarios))
+}
+
+// listen looks for all scenarios which of the other workers answer.
+func (a *Agent) listen(now time.Time) {
+	if !a.config.Underlay {
+		return
 	}
-	a.mu.Unlock()
-	for _, e := range list {
+	for _, e := range a.entries() {
+		e.mu.Lock()
+		if e.run != nil {
+			if err := e.run.listen(now); err != nil {
+				e.run.log.Error("other workers", "error", err)
+			}
+		}
+		e.mu.Unlock()
+	}
+}
+
+func (a *Agent) close() {
+	for _, e := range a.entries() {
 		e.mu.Lock()
 		if e.run != nil {
 			if err := e.run.close(); err != nil {
@@ -263,16 +284,24 @@ func (a *Agent) refresh(ctx context.Context, id ID) {
 	e := a.entry(id)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.run == nil {
-		return
-	}
 	s, err := a.config.Cluster.Scenario(ctx, id)
-	if err != nil {
+	awaited := err == nil && s.Awaited[a.config.Worker] > 0
+	switch {
+	case e.run == nil:
+		if awaited { // before its first pod asks, and all that come meanwhile with it
+			a.expect(ctx, e, s)
+		}
+		return
+	case !awaited && !a.hasSandboxes(id): // pods that were awaited went elsewhere
+		if err := e.end(); err != nil {
+			a.log.Error("end of a scenario", "scenario", id.String(), "error", err)
+		}
+		return
+	case err != nil:
 		return // it goes on as it is; its pods end with it
-	}
-	if s.UID == e.run.seen.UID && s.Revision == e.run.seen.Revision {
+	case s.UID == e.run.seen.UID && s.Revision == e.run.seen.Revision && s.Port == e.run.seen.Port:
 		err = e.run.follow(s)
-	} else {
+	default:
 		err = a.renew(ctx, e, s)
 	}
 	if err != nil {
@@ -283,6 +312,25 @@ func (a *Agent) refresh(ctx context.Context, id ID) {
 		a.starting = errors.Join(a.starting, err)
 		a.mu.Unlock()
 	}
+}
+
+// expect begins a scenario of which a pod is about to start here. What goes wrong is said
+// again to that pod. e.mu is held.
+func (a *Agent) expect(ctx context.Context, e *entry, s Scenario) {
+	packed, err := a.config.Cluster.Packed(ctx, s)
+	if err == nil {
+		e.run, err = a.open(ctx, s, packed)
+	}
+	if err != nil {
+		a.log.Warn("a scenario cannot begin before its pods", "scenario", s.String(), "reason", err)
+	}
+}
+
+// end ends the run, of which nothing is kept. e.mu is held.
+func (e *entry) end() error {
+	r := e.run
+	e.run = nil
+	return errors.Join(r.close(), os.RemoveAll(r.dir))
 }
 
 // attach makes a sandbox's ports. The scenario is asked for if it is not running yet.
@@ -364,11 +412,21 @@ func (a *Agent) detach(s *sandbox) error {
 	delete(a.sandboxes, s.Attachment)
 	a.mu.Unlock()
 	if e.run != nil && len(e.run.sandboxes) == 0 {
-		r := e.run
-		e.run = nil
-		return errors.Join(r.close(), os.RemoveAll(r.dir))
+		return e.end()
 	}
 	return nil
+}
+
+// hasSandboxes tells whether there is one of a scenario, be it a node of its run or not.
+func (a *Agent) hasSandboxes(id ID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.sandboxes {
+		if s.Scenario == id {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *Agent) known(at cni.Attachment) *sandbox {

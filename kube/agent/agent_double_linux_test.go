@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,9 +24,9 @@ import (
 type bench struct {
 	*agent.Agent
 	cluster *agenttest.Cluster
-	nodes   *nodetest.Engine
 	source  *clock.Manual
 	fabrics chan *memfabric.Fabric
+	port    atomic.Uint32 // of the scenario whose link engine was made last
 }
 
 // own is a network namespace that is there: that of the test.
@@ -41,19 +42,20 @@ func newBench(t *testing.T, dir, file string) *bench {
 // startBench starts an agent of a cluster whose API server may be away, and why.
 func startBench(t *testing.T, dir, file string, away error) *bench {
 	t.Helper()
-	b := &bench{cluster: agenttest.New(), nodes: nodetest.New(t.TempDir()), source: new(clock.Manual), fabrics: make(chan *memfabric.Fabric, 10)}
+	b := &bench{cluster: agenttest.New(), source: new(clock.Manual), fabrics: make(chan *memfabric.Fabric, 10)}
 	b.cluster.SetAway(away)
-	b.cluster.Put(agent.Scenario{ID: demo, UID: "u1", Revision: "r1", Time: agent.Time{At: time.Now(), Speed: 1}}, file)
+	b.cluster.Put(agent.Scenario{ID: demo, UID: "u1", Port: 20480, Revision: "r1", Time: agent.Time{At: time.Now(), Speed: 1}}, file)
 	a, err := agent.New(agent.Config{
 		Worker: "w1", StateDir: dir, Cluster: b.cluster, Clock: b.source,
-		Guests: func() agent.Guests { return b.nodes },
-		Fabric: func(_ agent.Scenario, tl *clock.Timeline, ports []fabric.Port, seed uint64) (fabric.Fabric, error) {
+		Guests: func() agent.Guests { return nodetest.New(t.TempDir()) },
+		Fabric: func(s agent.Scenario, tl *clock.Timeline, ports []fabric.Port, seed uint64) (fabric.Fabric, error) {
 			f := memfabric.New(tl, len(ports), seed)
 			for i := range ports {
 				if err := f.Detach(fabric.PortID(i)); err != nil {
 					return nil, err
 				}
 			}
+			b.port.Store(uint32(s.Port))
 			b.fabrics <- f
 			return f, nil
 		},
@@ -177,7 +179,7 @@ func TestWhatTheClusterSaysIsFollowed(t *testing.T) {
 
 	// Another revision of the scenario: the run begins anew, and its nodes stay.
 	more := strings.Replace(twoStations, "groundPorts: 5", "groundPorts: 2", 1)
-	b.cluster.Put(agent.Scenario{ID: demo, UID: "u1", Revision: "r2", Time: agent.Time{At: time.Now(), Speed: 1}}, more)
+	b.cluster.Put(agent.Scenario{ID: demo, UID: "u1", Port: 20480, Revision: "r2", Time: agent.Time{At: time.Now(), Speed: 1}}, more)
 	f := <-b.fabrics
 	wait(t, "the node is back", func() bool { return b.Check(ctx, request(cni.Check, "a")) == nil })
 	for id := range fabric.PortID(4) {
@@ -199,6 +201,101 @@ func TestWhatTheClusterSaysIsFollowed(t *testing.T) {
 	if err != nil || len(left) != 0 {
 		t.Errorf("control sockets %v are left: %v", left, err)
 	}
+}
+
+// The operator moves a scenario to another UDP port, since two had the same: its nodes stay.
+func TestAnotherPort(t *testing.T) {
+	b := newBench(t, t.TempDir(), twoStations)
+	b.cluster.SetMember("lab", "a", agent.Member{Scenario: demo, Node: "east"})
+	if _, err := b.Add(t.Context(), request(cni.Add, "a")); err != nil {
+		t.Fatal(err)
+	}
+	<-b.fabrics
+	if got := b.port.Load(); got != 20480 {
+		t.Errorf("the first port is %d", got)
+	}
+	b.cluster.Put(agent.Scenario{ID: demo, UID: "u1", Port: 20481, Revision: "r1", Time: agent.Time{At: time.Now(), Speed: 1}}, twoStations)
+	<-b.fabrics
+	if got := b.port.Load(); got != 20481 {
+		t.Errorf("the second port is %d", got)
+	}
+	wait(t, "the node is back", func() bool { return b.Check(t.Context(), request(cni.Check, "a")) == nil })
+}
+
+// Two scenarios with the same names of nodes know nothing of each other.
+func TestTwoScenariosWithTheSameNodes(t *testing.T) {
+	b := newBench(t, t.TempDir(), twoStations)
+	twin := agent.ID{Namespace: "lab", Name: "twin"}
+	b.cluster.Put(agent.Scenario{ID: twin, UID: "u2", Port: 20481, Revision: "r1", Time: agent.Time{At: time.Now(), Speed: 1}}, strings.Replace(twoStations, "name: demo", "name: twin", 1))
+	for i, id := range []agent.ID{demo, twin} {
+		pod := id.Name + "--east"
+		b.cluster.SetMember("lab", pod, agent.Member{Scenario: id, Node: "east"})
+		if _, err := b.Add(t.Context(), request(cni.Add, pod)); err != nil {
+			t.Fatal(err)
+		}
+		<-b.fabrics // of its own
+		if got := b.port.Load(); got != uint32(20480+i) {
+			t.Errorf("%s goes by port %d", id, got)
+		}
+	}
+	if err := b.Delete(t.Context(), request(cni.Delete, "demo--east")); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Check(t.Context(), request(cni.Check, "twin--east")); err != nil {
+		t.Errorf("the other's node: %v", err)
+	}
+	_, gone := os.Stat(b.ControlSocket(demo))
+	_, there := os.Stat(b.ControlSocket(twin))
+	if gone == nil || there != nil {
+		t.Errorf("the control socket of the one that has ended: %v, of the other: %v", gone, there)
+	}
+}
+
+// A scenario begins on a worker when a pod of it is about to start there, so that the pod
+// need not wait; and ends when none is any more.
+func TestScenarioBeginsBeforeItsPods(t *testing.T) {
+	b := newBench(t, t.TempDir(), twoStations)
+	awaited := func(worker string) {
+		s := agent.Scenario{ID: demo, UID: "u1", Port: 20480, Revision: "r1", Time: agent.Time{At: time.Now(), Speed: 1}}
+		if worker != "" {
+			s.Awaited = map[string]int{worker: 1}
+		}
+		b.cluster.Put(s, twoStations)
+	}
+	served := func() bool {
+		_, err := os.Stat(b.ControlSocket(demo))
+		return err == nil
+	}
+	before := b.cluster.Requests()
+	awaited("w2")
+	awaited("")
+	wait(t, "the agent has looked twice", func() bool { return b.cluster.Requests() > before+1 })
+	if len(b.fabrics) > 0 {
+		t.Error("a scenario has begun whose pods are on another worker")
+	}
+	awaited("w1")
+	<-b.fabrics
+	wait(t, "the control socket is there", served)
+	b.cluster.SetMember("lab", "a", agent.Member{Scenario: demo, Node: "east"})
+	if _, err := b.Add(t.Context(), request(cni.Add, "a")); err != nil {
+		t.Fatal(err)
+	}
+	before = b.cluster.Requests()
+	awaited("")
+	wait(t, "the agent has looked", func() bool { return b.cluster.Requests() > before })
+	if err := b.Check(t.Context(), request(cni.Check, "a")); err != nil {
+		t.Errorf("the scenario of a pod that is there: %v", err)
+	}
+	if err := b.Delete(t.Context(), request(cni.Delete, "a")); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.fabrics) > 0 || served() {
+		t.Errorf("%d link engines more, served: %v", len(b.fabrics), served())
+	}
+	awaited("w1")
+	<-b.fabrics
+	awaited("w2")
+	wait(t, "a scenario whose pods went elsewhere has ended", func() bool { return !served() })
 }
 
 func TestControlAPI(t *testing.T) {
@@ -248,7 +345,7 @@ func TestStartWithoutTheCluster(t *testing.T) {
 		}
 		wait(t, "the status says that the API server is away", func() bool { return code(b.Status(t.Context())) == cni.CodeNotAvailable })
 		b.cluster.SetAway(nil)
-		b.cluster.Put(agent.Scenario{ID: demo, UID: "u1", Revision: "r2", Time: agent.Time{At: time.Now(), Speed: 1}}, strings.Replace(twoStations, "lat: -10deg", "lat: -11deg", 1))
+		b.cluster.Put(agent.Scenario{ID: demo, UID: "u1", Port: 20480, Revision: "r2", Time: agent.Time{At: time.Now(), Speed: 1}}, strings.Replace(twoStations, "lat: -10deg", "lat: -11deg", 1))
 		if next := <-b.fabrics; next == f {
 			t.Error("the changed scenario has the same link engine")
 		}

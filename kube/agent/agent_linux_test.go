@@ -1,7 +1,6 @@
 package agent_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,12 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/containernetworking/cni/pkg/skel"
 	"golang.org/x/sys/unix"
 
-	"orrery.dev/orrery/api"
-	pb "orrery.dev/orrery/api/orrery/v1alpha1"
 	"orrery.dev/orrery/clock"
 	"orrery.dev/orrery/fabric"
 	"orrery.dev/orrery/fabric/underlay"
@@ -67,6 +63,7 @@ type stage struct {
 	Workers   map[string]string
 	Addresses map[string]netip.Addr
 	Key       []byte
+	Release   string
 }
 
 // twoStations see one satellite for the first minutes. Routes are the oracle's.
@@ -101,7 +98,7 @@ func beAgent(text string) error {
 		return err
 	}
 	c := agenttest.New()
-	c.Put(agent.Scenario{ID: demo, UID: "u1", Revision: "r1", Time: agent.Time{At: s.Began, Speed: 1}, Workers: s.Workers, Addresses: s.Addresses}, twoStations)
+	c.Put(agent.Scenario{ID: demo, UID: "u1", Port: 20480, Revision: "r1", Time: agent.Time{At: s.Began, Speed: 1}, Workers: s.Workers, Addresses: s.Addresses}, twoStations)
 	for pod, name := range s.Members {
 		c.SetMember("lab", pod, agent.Member{Scenario: demo, Node: name})
 	}
@@ -111,11 +108,11 @@ func beAgent(text string) error {
 		Fabric: func(of agent.Scenario, tl *clock.Timeline, ports []fabric.Port, seed uint64) (fabric.Fabric, error) {
 			c := fabric.Config{Timeline: tl, Ports: ports, Seed: seed, Ordinary: true}
 			if s.Key != nil {
-				conn, err := underlay.Listen(netip.AddrPortFrom(netip.IPv6Unspecified(), agent.UnderlayPort(of.UID)))
+				conn, err := underlay.Listen(netip.AddrPortFrom(netip.IPv6Unspecified(), of.Port))
 				if err != nil {
 					return nil, err
 				}
-				c.Underlay = &underlay.Config{Host: s.Worker, Run: underlay.NewRun([]byte(of.UID)), Release: "test", Key: s.Key, Conn: conn, Now: tl.Monotonic}
+				c.Underlay = &underlay.Config{Host: s.Worker, Run: underlay.NewRun([]byte(of.UID)), Release: s.Release, Key: s.Key, Conn: conn, Now: tl.Monotonic}
 			}
 			return fabric.NewProcess(c)
 		},
@@ -258,70 +255,6 @@ func TestPodsAreJoinedByTheSky(t *testing.T) {
 	if err != nil || len(entries) != 0 {
 		t.Errorf("sandboxes %v are left: %v", entries, err)
 	}
-}
-
-// Two workers are namespaces with a wire between them:
-//
-//	w1: east, satellite ── veth, fd77::/64 ── w2: west
-func TestLinksBetweenWorkers(t *testing.T) {
-	ip, err := exec.LookPath("ip")
-	if err != nil {
-		t.Skip("ip is not there; install iproute2")
-	}
-	one, two := newHost(t), newHost(t)
-	one.stage.Key = bytes.Repeat([]byte{7}, 32)
-	one.stage.Workers = map[string]string{"sat-p01s01": "w1", "east": "w1", "west": "w2"}
-	one.stage.Addresses = map[string]netip.Addr{"w1": netip.MustParseAddr("fd77::1"), "w2": netip.MustParseAddr("fd77::2")}
-	one.stage.Members = map[string]string{"sat": "sat-p01s01", "east": "east", "west": "west"}
-	dir := two.stage.Dir
-	two.stage = one.stage
-	two.stage.Dir, two.stage.Worker = dir, "w2"
-	for _, h := range []*host{one, two} {
-		h.namespace = h.pod("worker").namespace
-	}
-	run := func(h *host, args ...string) {
-		t.Helper()
-		err := pod{namespace: h.namespace}.in(func() error {
-			out, err := exec.Command(ip, args...).CombinedOutput()
-			if err != nil {
-				return fmt.Errorf("ip %v: %w: %s", args, err, out)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Skip(err)
-		}
-	}
-	one.start() // so that its process names its namespace
-	run(two, "link", "add", "up0", "type", "veth", "peer", "name", "up0", "netns", fmt.Sprint(one.agent.Process.Pid))
-	for h, at := range map[*host]string{one: "fd77::1/64", two: "fd77::2/64"} {
-		run(h, "link", "set", "lo", "up")
-		run(h, "addr", "add", at, "dev", "up0", "nodad")
-		run(h, "link", "set", "up0", "up")
-	}
-	two.start()
-	add := func(h *host, name string) (pod, netip.Addr) {
-		t.Helper()
-		p := h.pod(name)
-		out, failed := h.call("ADD", "", p.env()...)
-		if failed {
-			t.Fatalf("ADD of %s: %v", name, out)
-		}
-		return p, loopback(t, out)
-	}
-	add(one, "sat")
-	east, eastAt := add(one, "east")
-	west, westAt := add(two, "west")
-	one.eventually("frames go to the other worker", func() bool { return east.reaches(west, westAt) })
-	one.eventually("and back", func() bool { return west.reaches(east, eastAt) })
-	two.kill()
-	control := api.Dial(agent.ControlSocket(filepath.Join(one.stage.Dir, "state"), demo))
-	one.eventually("the status says that a worker is silent", func() bool {
-		s, err := control.GetStatus(t.Context(), connect.NewRequest(&pb.GetStatusRequest{}))
-		return err == nil && slices.ContainsFunc(s.Msg.GetStatus().GetProblems(), func(p string) bool { return strings.Contains(p, "frames to it are dropped") })
-	})
-	two.start()
-	one.eventually("frames go to a worker whose agent was killed", func() bool { return east.reaches(west, westAt) })
 }
 
 // BenchmarkAttachment compares what a pod with five ports costs: one call of the plugin, and

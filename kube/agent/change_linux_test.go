@@ -26,7 +26,7 @@ import (
 func TestChangeLeavesLinksAsTheyAre(t *testing.T) {
 	h := newHost(t) // makes namespaces; its agent is not started
 	c := agenttest.New()
-	scenario := agent.Scenario{ID: demo, UID: "u1", Revision: "r1", Time: agent.Time{At: h.stage.Began, Speed: 1}}
+	scenario := agent.Scenario{ID: demo, UID: "u1", Port: 20480, Revision: "r1", Time: agent.Time{At: h.stage.Began, Speed: 1}}
 	c.Put(scenario, twoStations)
 	fabrics := make(chan fabric.Fabric, 10)
 	a, err := agent.New(agent.Config{

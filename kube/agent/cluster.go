@@ -36,12 +36,16 @@ type Scenario struct {
 	ID
 	// UID tells it from one that had the same name before.
 	UID string
+	// Port by which the agents of all workers carry its frames to each other (UDP).
+	Port uint16
 	// Revision changes with the plan: it is that of the file, and of those that it names.
 	Revision string
 	// Time of the scenario, told by the clocks of the cluster.
 	Time Time
 	// Workers say which worker each node is on. A node whose pod is not there is not in it.
 	Workers map[string]string
+	// Awaited says how many pods each worker is about to start.
+	Awaited map[string]int
 	// Addresses of the workers, at which their agents reach each other.
 	Addresses map[string]netip.Addr
 }

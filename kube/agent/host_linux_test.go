@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,12 +28,30 @@ type host struct {
 	stage  stage
 	agent  *exec.Cmd
 	stdin  interface{ Close() error }
-	stderr *bytes.Buffer
+	stderr *log
 	// devices that outlive an agent; its keeper is the test.
 	devices fdstore.Store
 	finish  func() error
 	// namespace that the agent runs in; empty for the test's.
 	namespace string
+}
+
+// log is what an agent has written, and may be read while it writes.
+type log struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func newHost(t testing.TB) *host {
@@ -66,7 +85,7 @@ func (h *host) start() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.stderr = new(bytes.Buffer)
+	h.stderr = new(log)
 	h.agent = exec.Command(self)
 	var store *os.File
 	if store, h.finish, err = h.devices.Lend(); err != nil {

@@ -56,6 +56,9 @@ func (m memory) recall() (s Scenario, packed []byte, err error) {
 	if err == nil {
 		err = json.Unmarshal(b, &s)
 	}
+	if err == nil && s.Port == 0 {
+		err = errors.New("it has no UDP port")
+	}
 	if err == nil && (s.UID != filepath.Base(m.dir) || s.Revision != filepath.Base(s.Revision)) {
 		err = errors.New("it is another scenario's")
 	}

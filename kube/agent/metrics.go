@@ -48,6 +48,7 @@ var (
 	descRealTime  = describe("realtime", "1 if frames are carried at real-time priority.")
 	descVerdict   = describe("fidelity", "What the last seconds are worth: 0 faithful, 1 degraded, 2 overloaded.")
 	descHeard     = describe("peer_up", "1 while frames can be sent to another worker.", "peer")
+	descRefused   = describe("peer_refused", "1 while nothing is carried to or from another worker, since its agent is of another version, release or run.", "peer", "reason")
 	descOffset    = describe("peer_clock_offset_seconds", "By how much the monotonic clock of another worker is ahead.", "peer")
 	descError     = describe("peer_clock_uncertainty_seconds", "By how much that may be wrong.", "peer")
 	descLatency   = describe("peer_latency_seconds", "One-way latency of datagrams from another worker.", "peer", "quantile")
@@ -66,11 +67,8 @@ func (m Metrics) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m Metrics) Collect(out chan<- prometheus.Metric) {
+	list := m.agent.entries()
 	m.agent.mu.Lock()
-	list := make([]*entry, 0, len(m.agent.scenarios))
-	for _, e := range m.agent.scenarios {
-		list = append(list, e)
-	}
 	attached := m.agent.attached
 	m.agent.mu.Unlock()
 	out <- prometheus.MustNewConstMetric(descAttached, prometheus.CounterValue, float64(attached.number))
@@ -122,6 +120,9 @@ func (r *run) collect(out chan<- prometheus.Metric) {
 	gauge(descVerdict, float64(s.Fidelity.Verdict.Level))
 	for _, p := range r.peers() {
 		gauge(descHeard, oneIf(p.Up), p.Host)
+		for _, reason := range differences {
+			gauge(descRefused, oneIf(p.Differs == reason), p.Host, reason)
+		}
 		gauge(descOffset, p.Offset.Seconds(), p.Host)
 		gauge(descError, p.Uncertainty.Seconds(), p.Host)
 		gauge(descLatency, p.LatencyP50.Seconds(), p.Host, "0.5")
@@ -132,6 +133,9 @@ func (r *run) collect(out chan<- prometheus.Metric) {
 		count(descPeerLate, p.Late, p.Host)
 	}
 }
+
+// differences that underlay.PeerStatus may name.
+var differences = []string{"version", "release", "run"}
 
 // drops by reason, each of which there always is.
 func drops(c *fabric.Counters) map[string]uint64 {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -36,8 +34,10 @@ type run struct {
 	serving  sync.WaitGroup
 	endServe context.CancelFunc
 
-	// sandboxes by node. Guarded by the agent's lock of the scenario.
+	// sandboxes by node, and other workers with nodes of the scenario. Guarded by the
+	// agent's lock of the scenario.
 	sandboxes map[string]*sandbox
+	others    map[string]*other
 }
 
 const (
@@ -53,19 +53,25 @@ func (a *Agent) dir(uid string) string { return filepath.Join(a.config.StateDir,
 // open begins the worker's part of a scenario as the cluster tells it now, or as it was
 // last heard of.
 func (a *Agent) open(ctx context.Context, s Scenario, packed []byte) (*run, error) {
+	started := time.Now()
 	r, err := a.compile(s, packed)
 	if err != nil {
 		return nil, err
 	}
+	compiled := time.Now()
 	r.guests = a.config.Guests()
-	return r, r.begin(ctx)
+	if err := r.begin(ctx); err != nil {
+		return nil, err
+	}
+	r.log.Info("the scenario begins", "nodes", len(r.plan.Nodes), "compilation", compiled.Sub(started), "beginning", time.Since(compiled))
+	return r, nil
 }
 
 // compile makes a run of which there is a plan, and nothing else yet.
 func (a *Agent) compile(s Scenario, packed []byte) (*run, error) {
 	r := &run{
 		agent: a, seen: s, dir: a.dir(s.UID),
-		log: a.log.With("scenario", s.String()), sandboxes: make(map[string]*sandbox),
+		log: a.log.With("scenario", s.String()), sandboxes: make(map[string]*sandbox), others: make(map[string]*other),
 	}
 	files := filepath.Join(r.dir, "files")
 	if err := errors.Join(os.RemoveAll(files), os.MkdirAll(files, 0o700)); err != nil {
@@ -165,40 +171,3 @@ func (r *run) follow(s Scenario) error {
 }
 
 func (r *run) memory() memory { return memory{r.dir} }
-
-// settle tells the fabric which worker has which node.
-func (r *run) settle() error {
-	if !r.agent.config.Underlay {
-		return nil
-	}
-	placer, ok := r.part.Fabric().(fabric.Placer)
-	if !ok {
-		return errors.New("agent: the link engine knows no other workers")
-	}
-	worker := r.agent.config.Worker
-	for name, at := range r.seen.Addresses {
-		if name != worker {
-			if err := placer.SetHost(name, netip.AddrPortFrom(at, UnderlayPort(r.seen.UID))); err != nil {
-				return err
-			}
-		}
-	}
-	hosts := make(map[int]string, len(r.plan.Nodes))
-	for i := range r.plan.Nodes {
-		host := r.seen.Workers[r.plan.Nodes[i].Name]
-		if _, known := r.seen.Addresses[host]; !known || host == worker {
-			host = "" // here it counts as present when its sandbox is made
-		}
-		hosts[i] = host
-	}
-	return r.part.Place(hosts)
-}
-
-// UnderlayPort is the UDP port of a scenario on every worker, so that agents need not tell
-// each other. It lies below those that Linux and Kubernetes hand out.
-func UnderlayPort(uid string) uint16 {
-	const first, number = 20480, 4096
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(uid))
-	return uint16(first + h.Sum32()%number)
-}

@@ -35,6 +35,9 @@ type Worker struct {
 type Peer struct {
 	Name string
 	Up   bool
+	// Differs is in what its agent differs, so that nothing is carried: "version",
+	// "release" or "run"; empty if it is not known to.
+	Differs string
 	// Offset by which its clock is ahead, and by how much that may be wrong.
 	Offset, Uncertainty time.Duration
 	// Latency of datagrams from it, one way.
@@ -111,6 +114,10 @@ func (w *Worker) read(text, namespace, scenario string) error {
 				w.Lateness = seconds(v)
 			case "orrery_peer_up":
 				p.Up = v == 1
+			case "orrery_peer_refused":
+				if v == 1 {
+					p.Differs = labels["reason"]
+				}
 			case "orrery_peer_clock_offset_seconds":
 				p.Offset = seconds(v)
 			case "orrery_peer_clock_uncertainty_seconds":

@@ -20,6 +20,9 @@ orrery_peer_datagrams_lost_total{namespace="space",peer="w2",scenario="sky"} 3
 orrery_peer_up{namespace="space",peer="w2",scenario="sky"} 1
 orrery_peer_clock_offset_seconds{namespace="space",peer="w2",scenario="sky"} -8.007e-06
 orrery_peer_latency_seconds{namespace="space",peer="w2",scenario="sky",quantile="0.99"} 0.02
+orrery_peer_up{namespace="space",peer="w3",scenario="sky"} 0
+orrery_peer_refused{namespace="space",peer="w3",reason="run",scenario="sky"} 0
+orrery_peer_refused{namespace="space",peer="w3",reason="release",scenario="sky"} 1
 `
 
 // Workers are what their agents say of this scenario and of no other.
@@ -38,7 +41,7 @@ esac
 	}
 	want := Worker{
 		Name: "w1", Nodes: 12, Verdict: fidelity.Degraded, RealTime: true, Lateness: 2500 * time.Microsecond,
-		Peers: []Peer{{Name: "w2", Up: true, Offset: -8007, LatencyP99: 20 * time.Millisecond, Lost: 3}},
+		Peers: []Peer{{Name: "w2", Up: true, Offset: -8007, LatencyP99: 20 * time.Millisecond, Lost: 3}, {Name: "w3", Differs: "release"}},
 	}
 	if !reflect.DeepEqual(got[0], want) {
 		t.Errorf("w1 is\n%+v, want\n%+v", got[0], want)

@@ -336,7 +336,7 @@ func TestCluster(t *testing.T) {
 		test func(*testing.T, *bench)
 	}{
 		{"examples", testExamples}, {"schema", testSchema}, {"life", testLife}, {"restarts", testRestarts},
-		{"admission", testAdmission}, {"files", testFiles}, {"conflict", testConflict}, {"worker", testWorker}, {"time", testTime}, {"underlay", testUnderlay},
+		{"admission", testAdmission}, {"files", testFiles}, {"conflict", testConflict}, {"worker", testWorker}, {"time", testTime}, {"underlay", testUnderlay}, {"ports", testPorts},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, b) })
 	}

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"orrery.dev/orrery/kube/v1alpha1"
+	"orrery.dev/orrery/router"
 	"orrery.dev/orrery/scenario"
 )
 
@@ -165,6 +167,71 @@ func TestDefinitions(t *testing.T) {
 		if differ != c.differ {
 			t.Errorf("%s: %d pods are replaced, want %d", c.name, differ, c.differ)
 		}
+	}
+}
+
+// The definitions of pods that run. A change of one of these hashes replaces pods of all
+// networks when their operator is upgraded: there has to be a reason for that, and a note
+// in CHANGELOG.md.
+func TestDefinitionsStay(t *testing.T) {
+	got := definitions(t, strings.Replace(grid("sky", 1, "oslo", "rome", "bonn"), "routing: [{protocol: ospf3}]", `
+  network: {ipv4: true, mtu: 9000}
+  routing:
+    - {nodes: [oslo], protocol: isis, bfd: {}}
+    - {nodes: [rome], protocol: oracle}
+    - {protocol: ospf3, hello: 5s, dead: 20s}
+  commands: [{name: probe, nodes: [bonn], argv: [probe, "${loopback:rome}"], env: {A: b}, start: 10s, restart: always}]
+  kubernetes: {pods: [{nodes: [rome], requests: {cpu: 1m}, tolerations: [{key: example.org/a}]}]}
+`, 1))
+	for node, want := range map[string]string{
+		"leo-p01s01": "", "oslo": "", "rome": "", "bonn": "",
+	} {
+		if got[node] != want {
+			t.Errorf("the definition of %s is %s, and was %s", node, got[node], want)
+		}
+	}
+}
+
+// A field that a later version adds, and that is not set or has its default, changes no
+// hash; one that is set does.
+func TestNewFieldsChangeNoDefinition(t *testing.T) {
+	type routing struct {
+		scenario.Routing
+		Later   int                `json:"later"`
+		Usual   string             `json:"usual,omitempty" default:"so" enum:"so,otherwise"`
+		Further *scenario.Duration `json:"further,omitempty" default:"100ms"`
+	}
+	type laterDefinition struct {
+		definition
+		Routing routing
+		Ports   []struct {
+			router.Link
+			More []string
+		}
+		More map[string]string
+	}
+	entry := scenario.Routing{Protocol: "ospf3", Daemon: "bird", Metric: "hops", BFD: &scenario.BFD{Interval: scenario.Duration(100 * time.Millisecond), Multiplier: 4}}
+	thin, err := sparse(entry)
+	if err != nil || thin.Metric != "" || thin.BFD.Interval != 0 || thin.BFD.Multiplier != 4 || entry.BFD.Interval == 0 {
+		t.Fatalf("%+v, %+v, %v", thin, entry, err)
+	}
+	now := definition{Index: 3, Ports: []router.Link{{Name: "fore", Role: "isl"}}, MTU: 1500, Routing: thin}
+	usual := scenario.Duration(100 * time.Millisecond)
+	after, err := sparse(routing{Routing: entry, Usual: "so", Further: &usual})
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := laterDefinition{definition: now, Routing: after}
+	later.Ports = append(later.Ports, struct {
+		router.Link
+		More []string
+	}{Link: now.Ports[0]})
+	a, err1 := hash(&now)
+	b, err2 := hash(&later)
+	later.Routing.Usual = "otherwise"
+	c, err3 := hash(&later)
+	if err := errors.Join(err1, err2, err3); err != nil || a != b || a == c {
+		t.Errorf("now %s, later %s, with another value %s, %v", a, b, c, err)
 	}
 }
 

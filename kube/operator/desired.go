@@ -1,11 +1,7 @@
 package operator
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -142,7 +138,9 @@ func (d *desired) addMembers(scenarioName string, p *plan.Plan) error {
 					def.Routes = append(def.Routes, to)
 				}
 			}
-			def.Routing = *entry
+			if def.Routing, err = sparse(*entry); err != nil {
+				return err
+			}
 			def.Routing.Nodes, def.Routing.Areas = nil, nil // said by Area and Ports
 		}
 		for j := range spec.Commands {
@@ -153,10 +151,12 @@ func (d *desired) addMembers(scenarioName string, p *plan.Plan) error {
 			}
 		}
 		if m.group >= 0 {
-			def.Group = spec.Kubernetes.Pods[m.group]
+			if def.Group, err = sparse(spec.Kubernetes.Pods[m.group]); err != nil {
+				return err
+			}
 			def.Group.Nodes = nil
 		}
-		if m.definition, err = def.hash(); err != nil {
+		if m.definition, err = hash(&def); err != nil {
 			return err
 		}
 		if other, taken := d.byPod[m.pod]; taken {
@@ -166,37 +166,4 @@ func (d *desired) addMembers(scenarioName string, p *plan.Plan) error {
 		d.nodes = append(d.nodes, m)
 	}
 	return nil
-}
-
-// definition is all of a scenario that a node's pod depends on. The operator's
-// own settings are not in it: a new version of the operator with another image
-// replaces no pod of a network that runs.
-type definition struct {
-	Index            int
-	Ports            []router.Link
-	Prefix           netip.Prefix
-	IPv4             bool
-	MTU              int
-	SourceValidation string
-	Routing          scenario.Routing
-	Area, Template   string
-	Routes           []netip.Prefix
-	Commands         []command
-	Group            scenario.PodGroup
-}
-
-type command struct {
-	Name      string
-	Argv, Env []string
-	Delay     time.Duration
-	Restart   string
-}
-
-func (d *definition) hash() (string, error) {
-	b, err := json.Marshal(d)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:10]), nil
 }

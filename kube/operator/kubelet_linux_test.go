@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"orrery.dev/orrery/images"
@@ -86,7 +87,8 @@ func TestKubelet(t *testing.T) {
 			t.Errorf("%s: %s gives %q, %v; want %q in it", c.node, c.command, out, err, c.want)
 		}
 	}
-	if _, err := b.Kubectl(patient(t), nil, "delete", "scenario", "sky"); err != nil {
+	b.broken(t)
+	if _, err := b.Kubectl(patient(t), nil, "delete", "scenario", "--all"); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the last pod is gone", func() (bool, string) {
@@ -96,4 +98,29 @@ func TestKubelet(t *testing.T) {
 	if err := b.WaitEmpty(patient(t)); err != nil {
 		t.Error(err)
 	}
+}
+
+// broken: of a scenario two nodes have images that cannot start. It says which and why, the
+// others start, and all is well when the images are others.
+func (b *bench) broken(t *testing.T) {
+	t.Helper()
+	good := grid("broken", 1, "oslo", "rome")
+	b.apply(t, "default", good+`
+  kubernetes:
+    pods:
+      - {nodes: [oslo], image: "example.org/none:1", imagePullPolicy: Never}
+  commands: [{name: absent, nodes: [rome], argv: [no-such-program]}]
+`)
+	s := b.untilCondition(t, "default", "broken", v1alpha1.Degraded, metav1.ConditionTrue, reasonTrouble)
+	until(t, "both nodes are named, and the others are ready", func() (bool, string) {
+		s = b.get(t, "default", "broken")
+		message := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.Degraded).Message
+		return strings.Contains(message, "pod broken--oslo: ErrImageNeverPull") && strings.Contains(message, "pod broken--rome: ") && s.Status.Ready == 10, fmt.Sprintf("%+v", s.Status)
+	})
+	if meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.Running) {
+		t.Error("scenario time runs though two nodes have not started")
+	}
+	b.apply(t, "default", good)
+	b.untilCondition(t, "default", "broken", v1alpha1.Running, metav1.ConditionTrue, "")
+	b.untilCondition(t, "default", "broken", v1alpha1.Degraded, metav1.ConditionFalse, "")
 }

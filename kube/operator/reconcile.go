@@ -1,8 +1,8 @@
 package operator
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -74,22 +74,40 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 			result = reconcile.Result{}
 		}
 	}
-	if !equality.Semantic.DeepEqual(&s.Status, status) {
-		next := s.DeepCopy()
-		next.Status = *status
-		// A status that was computed from an old one must not replace a newer one:
-		// a scenario starts once.
-		patch := client.MergeFromWithOptions(s, client.MergeFromWithOptimisticLock{})
-		if patchErr := r.client.Status().Patch(ctx, next, patch); apierrors.IsConflict(patchErr) {
-			result.RequeueAfter = cmp.Or(min(result.RequeueAfter, gather), gather)
-		} else if patchErr != nil && !apierrors.IsNotFound(patchErr) && err == nil {
-			err = patchErr
+	if !errors.Is(err, errOvertaken) {
+		if toldErr := r.tell(ctx, s, status); err == nil {
+			err = toldErr
 		}
 	}
-	if err != nil {
-		return reconcile.Result{}, err
+	switch {
+	case err == nil:
+		return result, nil
+	case errors.Is(err, errOvertaken):
+		return reconcile.Result{RequeueAfter: gather}, nil
 	}
-	return result, nil
+	return reconcile.Result{}, err
+}
+
+var errOvertaken = errors.New("the scenario has changed, or has gone, since it was read")
+
+// tell writes a scenario's status if it is another one, and makes both what it then is.
+func (r *reconciler) tell(ctx context.Context, s *v1alpha1.Scenario, status *v1alpha1.ScenarioStatus) error {
+	if equality.Semantic.DeepEqual(&s.Status, status) {
+		return nil
+	}
+	next := s.DeepCopy()
+	next.Status = *status.DeepCopy()
+	// A status that was computed from an old one must not replace a newer one: a
+	// scenario starts once.
+	patch := client.MergeFromWithOptions(s, client.MergeFromWithOptimisticLock{})
+	switch err := r.client.Status().Patch(ctx, next, patch); {
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return errOvertaken
+	case err != nil:
+		return fmt.Errorf("write the scenario's status: %w", err)
+	}
+	*s, *status = *next, *next.Status.DeepCopy()
+	return nil
 }
 
 // readsNoFiles says whether a scenario is what it is without a ConfigMap.
@@ -115,8 +133,20 @@ func (r *reconciler) pursue(ctx context.Context, s *v1alpha1.Scenario, status *v
 	if err := r.client.List(ctx, &nodes); err != nil {
 		return reconcile.Result{}, err
 	}
+	port, err := r.underlayPort(ctx, s)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
 	now := r.opts.Now()
 	w := survey(s, d, pods.Items, nodes.Items, now)
+	if status.UnderlayPort != port || status.Bundle != d.bundle {
+		// Agents are to know of it before there are pods that want to be its nodes.
+		status.UnderlayPort = port
+		conclude(status, s, d, &w.tally, now)
+		if err := r.tell(ctx, s, status); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
 	again, err := r.carryOut(ctx, s, d, w)
 	if err == nil {
 		err = r.dropBundles(ctx, s, d, pods.Items)

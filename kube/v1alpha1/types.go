@@ -74,6 +74,9 @@ type ScenarioStatus struct {
 	Ready int32 `json:"ready,omitempty"`
 	// Bundle is the name of the ConfigMap with the packed scenario.
 	Bundle string `json:"bundle,omitempty"`
+	// UnderlayPort is the UDP port by which agents carry the scenario's frames to each
+	// other, on every worker the same, and no other scenario's. 0: see HeldUnderlayPort.
+	UnderlayPort int32 `json:"underlayPort,omitempty"`
 	// Workers that have pods of the scenario, by name.
 	Workers []Worker `json:"workers,omitempty"`
 	// Started is when scenario time began to run.

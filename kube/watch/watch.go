@@ -86,7 +86,7 @@ func known() meta.RESTMapper {
 	return m
 }
 
-// trimPod keeps which node a pod is and where it runs.
+// trimPod keeps which node a pod is, where it runs, and whether it is to stay.
 func trimPod(obj any) (any, error) {
 	p, ok := obj.(*corev1.Pod)
 	if !ok {
@@ -94,7 +94,7 @@ func trimPod(obj any) (any, error) {
 	}
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion,
+			Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion, DeletionTimestamp: p.DeletionTimestamp,
 			Labels: map[string]string{v1alpha1.LabelScenario: p.Labels[v1alpha1.LabelScenario], v1alpha1.LabelNode: p.Labels[v1alpha1.LabelNode]},
 		},
 		Spec:   corev1.PodSpec{NodeName: p.Spec.NodeName},
@@ -279,17 +279,22 @@ func (c *Cluster) Scenario(ctx context.Context, id agent.ID) (agent.Scenario, er
 	}
 	t := s.Status.Timeline
 	out := agent.Scenario{
-		ID: id, UID: string(s.UID), Revision: s.Status.Bundle,
+		ID: id, UID: string(s.UID), Port: uint16(s.HeldUnderlayPort()), Revision: s.Status.Bundle,
 		Time:    agent.Time{At: t.At.Time, Scenario: t.Scenario.Duration, Speed: t.Speed, Paused: t.Paused},
-		Workers: make(map[string]string), Addresses: make(map[string]netip.Addr),
+		Workers: make(map[string]string), Awaited: make(map[string]int), Addresses: make(map[string]netip.Addr),
 	}
 	var pods corev1.PodList
 	if err := c.cache.List(ctx, &pods, client.InNamespace(id.Namespace), client.MatchingLabels{v1alpha1.LabelScenario: id.Name}); err != nil {
 		return agent.Scenario{}, err
 	}
 	for i := range pods.Items {
-		if p := &pods.Items[i]; p.Spec.NodeName != "" && p.Status.Phase == corev1.PodRunning {
+		p := &pods.Items[i]
+		switch {
+		case p.Spec.NodeName == "":
+		case p.Status.Phase == corev1.PodRunning:
 			out.Workers[p.Labels[v1alpha1.LabelNode]] = p.Spec.NodeName
+		case p.Status.Phase == corev1.PodPending && p.DeletionTimestamp == nil:
+			out.Awaited[p.Spec.NodeName]++
 		}
 	}
 	var nodes corev1.NodeList

@@ -41,7 +41,7 @@ var choices = []choice{
 	{"operator/webhook.yaml", "failurePolicy: Ignore", "failurePolicy: {{ .Values.failurePolicy }}", 1},
 	{"agent/daemonset.yaml", "image: orrery.dev/orrery:latest", `image: {{ printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) | quote }}`, 2},
 	{"agent/daemonset.yaml", "path: /opt/cni/bin,", "path: {{ .Values.cniBinDirectory }},", 1},
-	{"agent/daemonset.yaml", "requests: {cpu: 100m, memory: 128Mi}", "{{- toYaml .Values.agentResources | nindent 12 }}", 1},
+	{"agent/daemonset.yaml", "requests: {cpu: 250m, memory: 128Mi}", "{{- toYaml .Values.agentResources | nindent 12 }}", 1},
 }
 
 // parts are the manifests, and how they are called in the chart. A guard is the
@@ -81,7 +81,7 @@ operatorResources:
   requests: {cpu: 20m, memory: 64Mi}
   limits: {memory: 1Gi}
 agentResources:
-  requests: {cpu: 100m, memory: 128Mi}
+  requests: {cpu: 250m, memory: 128Mi}
 `
 
 func main() {

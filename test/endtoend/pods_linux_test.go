@@ -174,6 +174,8 @@ func (i *Installed) verbs(t *testing.T, from, to string) {
 			t.Logf("\n%s", out)
 		}
 	}
+	i.capture(t, i.links(t, from), from, to)
+	i.speed(t)
 	if out, err := i.Orrery(ctx, "exec", from, "--", "sh", "-c", "exit 7"); err == nil || !strings.Contains(err.Error(), "exit status 7") {
 		t.Errorf("the exit code 7 of a command comes as %v, %s", err, out)
 	}

@@ -304,7 +304,11 @@ func statusSchema() object {
 		"properties": object{
 			"observedGeneration": object{"type": "integer", "format": "int64", "description": "Generation of the spec that the status is about."},
 			"nodes":              count("How many nodes the scenario has."), "pods": count("How many of them have a pod."), "ready": count("How many of the pods are ready."),
-			"bundle":   text("Name of the ConfigMap with the packed scenario that pods and agents read."),
+			"bundle": text("Name of the ConfigMap with the packed scenario that pods and agents read."),
+			"underlayPort": object{
+				"type": "integer", "format": "int32",
+				"description": "UDP port by which agents carry the scenario's frames to each other, and no other scenario's.",
+			},
 			"workers":  object{"type": "array", "items": worker, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": []string{"name"}},
 			"started":  instant("When scenario time began to run."),
 			"timeline": timeline,
