@@ -157,9 +157,13 @@ func inherit(h mountPoint, dir string) error {
 	return nil
 }
 
-// removeCgroups removes the cgroup of that name and all below it, in each
-// hierarchy. Their processes have ended already, but the kernel may take a
-// while to notice.
+// Group is the name of a cgroup that the cluster's pods may make at the root of a
+// hierarchy: Down removes it with the cluster's own.
+func (c *Cluster) Group(name string) string { return c.state.Cgroup + "-" + name }
+
+// removeCgroups removes the cgroup of that name and all below it, and those that
+// Group names, in each hierarchy. Their processes have ended already, but the
+// kernel may take a while to notice.
 func removeCgroups(name string) error {
 	hierarchies, err := findCgroups()
 	if err != nil {
@@ -168,15 +172,21 @@ func removeCgroups(name string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for _, h := range hierarchies {
-		for {
-			err := removeCgroup(filepath.Join(h.at, name))
-			if err == nil {
-				break
+		own, err := filepath.Glob(filepath.Join(h.at, name+"-*"))
+		if err != nil {
+			return err
+		}
+		for _, dir := range append(own, filepath.Join(h.at, name)) {
+			for {
+				err := removeCgroup(dir)
+				if err == nil {
+					break
+				}
+				if ctx.Err() != nil || !errors.Is(err, unix.EBUSY) {
+					return err
+				}
+				time.Sleep(20 * time.Millisecond)
 			}
-			if ctx.Err() != nil || !errors.Is(err, unix.EBUSY) {
-				return err
-			}
-			time.Sleep(20 * time.Millisecond)
 		}
 	}
 	return nil

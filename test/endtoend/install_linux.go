@@ -72,7 +72,7 @@ func Install(ctx context.Context, c *cluster.Cluster, p *Programs) (*Installed, 
 	if err := os.WriteFile(filepath.Join(p.Dir, "kubectl"), []byte(script), 0o700); err != nil {
 		return nil, err
 	}
-	dir, err := overlay(ctx, p.Dir)
+	dir, err := overlay(ctx, p.Dir, c.Group("realtime"))
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +88,8 @@ func Install(ctx context.Context, c *cluster.Cluster, p *Programs) (*Installed, 
 }
 
 // overlay makes a directory with a kustomization: deploy/multus with the images of this
-// tree.
-func overlay(ctx context.Context, below string) (string, error) {
+// tree, and a control group for agents that goes with the cluster.
+func overlay(ctx context.Context, below, group string) (string, error) {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "orrery.dev/orrery").Output()
 	if err != nil {
 		return "", fmt.Errorf("find the module: %w", err)
@@ -117,7 +117,10 @@ patches:
   - target: {kind: Deployment, name: orrery-operator}
     patch: |
       - {op: replace, path: /spec/template/spec/containers/0/args/0, value: "--node-image=orrery.dev/orrery-router:%[2]s"}
-`, deploy, tag)
+  - target: {kind: DaemonSet, name: orrery-agent}
+    patch: |
+      - {op: add, path: /spec/template/spec/containers/0/args/-, value: "--realtime-group=%[3]s"}
+`, deploy, tag, group)
 	return dir, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600)
 }
 
