@@ -10,8 +10,8 @@ import (
 
 // What Undefault empties, Default fills in again, and nothing else is touched.
 func TestUndefault(t *testing.T) {
-	for file := range examples(t) {
-		s, err := scenario.Load(file)
+	for file, data := range examples(t) {
+		s, err := scenario.Parse(file, data)
 		if err != nil {
 			t.Fatal(err)
 		}
