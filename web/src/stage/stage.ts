@@ -381,7 +381,7 @@ export class Stage {
     const pace = steered || (moving && wait < creeping) ? "moving" : moving ? "creeping" : "still";
     if (!moving && !this.#dirty && !this.looking.flying) this.#lastFrame = 0;
     const due = this.#dirty || this.looking.flying || (moving && now - this.#lastFrame >= wait);
-    const smooth = pace === "still" && this.#smoothing !== undefined;
+    const smooth = pace === "still" && this.#smoothing !== undefined && displayed() < 1.5;
     const pixels = this.#sharpness.pixels(pace, displayed());
     if (pace !== "moving") this.#sharpness.rest();
     // What has come to rest is drawn once more, as finely as can be.
