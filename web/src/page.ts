@@ -44,7 +44,6 @@ export class Page implements Desk {
     );
     this.stage = new Stage(part("stage"), part("labels"));
     this.stage.onPick = (picked, add) => this.#picked(picked, add);
-    this.stage.onHover = () => this.stage.invalidate();
     this.#bar();
     this.#search = new Search(
       part("search"),
@@ -65,9 +64,12 @@ export class Page implements Desk {
     this.session.shown.watch((shown) => shown && this.#load(shown));
     this.session.selection.watch((selection) => this.#selected(selection));
     this.session.connection.watch((connection) => this.#connection(connection));
+    let stoodAt = NaN;
     this.session.status.watch((status) => {
       this.#failures(status?.failures ?? []);
-      if (!this.session.clock.moving) this.stage.invalidate();
+      const { moving, shown } = this.session.clock;
+      if (!moving && shown !== stoodAt) this.stage.invalidate();
+      stoodAt = shown;
     });
     this.session.traffic.watch((bits) => (this.stage.bitsPerSecond = bits));
     this.#fit();

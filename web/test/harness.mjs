@@ -3,7 +3,7 @@
 
 import { createServer } from "node:http";
 import { readFile, mkdtemp, rm } from "node:fs/promises";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -48,14 +48,18 @@ export function whyNot() {
   return "";
 }
 
-/** Starts a browser with a profile of its own. Software draws: no test machine has a GPU. */
-export async function startBrowser() {
+/**
+ * Starts a browser with a profile of its own. Software draws: no test machine has a
+ * GPU. Options are those of a context of Playwright.
+ */
+export async function startBrowser(options = {}) {
   const profile = await mkdtemp(join(tmpdir(), "orrery-browser-"));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: chromiumPath,
     headless: true,
     timeout: 120_000,
     viewport: { width: 1280, height: 800 },
+    ...options,
     args: [
       "--no-sandbox",
       "--disable-quic",
@@ -100,4 +104,33 @@ export async function openPage(context, url, { ready = true, tolerate = () => fa
   await page.goto(url);
   if (ready) await page.waitForFunction(() => globalThis.orrery?.stage.links?.count > 0);
   return { page, problems };
+}
+
+/** Milliseconds of a clock tick of /proc; all Linux that Node.js runs on has this one. */
+const tick = 10;
+
+/**
+ * Processor time in ms, user's and system's: of this process's children and theirs,
+ * which here are the browser's, and of the whole machine.
+ */
+export function processorTime() {
+  const processes = new Map();
+  for (const id of readdirSync("/proc")) {
+    if (!/^\d+$/.test(id)) continue;
+    try {
+      const stat = readFileSync(`/proc/${id}/stat`, "utf8");
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ").map(Number);
+      processes.set(Number(id), { parent: fields[1], time: (fields[11] + fields[12]) * tick });
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  let browser = 0;
+  for (const [id, { time }] of processes) {
+    let at = id;
+    while (at && at !== process.pid) at = processes.get(at)?.parent;
+    if (at && id !== process.pid) browser += time;
+  }
+  const [, user, nice, system, , , irq, soft, stolen] = readFileSync("/proc/stat", "utf8").split("\n")[0].split(/\s+/).map(Number);
+  return { browser, machine: (user + nice + system + irq + soft + stolen) * tick };
 }

@@ -1,38 +1,15 @@
 // The page over a real run: a server, nodes in namespaces, a shell in one of them.
 
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { after, before, describe, it } from "node:test";
-import { openPage, startBrowser, whyNot } from "./harness.mjs";
+import { openPage, startBrowser } from "./harness.mjs";
+import { down, freePort, root, up as start, whyNoRun } from "./runs.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const orrery = join(root, "bin/orrery");
 const scenario = join(root, "examples/three-nodes.yaml");
-
-function whyNoRun() {
-  if (whyNot()) return whyNot();
-  if (!existsSync(orrery)) return "there is no bin/orrery; make build makes it";
-  if (process.getuid() !== 0) return "runs of this test are made by root";
-  const doctor = spawnSync(orrery, ["doctor", scenario], { encoding: "utf8" });
-  if (doctor.status !== 0) return `this host cannot run ${scenario}: ${doctor.stdout.trim().split("\n").pop()}`;
-  return "";
-}
-
-const freePort = () =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
 
 /** A way to a port of the loopback that can be cut. */
 async function proxy(target) {
@@ -63,35 +40,10 @@ async function proxy(target) {
   };
 }
 
-describe("page of a run", { skip: whyNoRun() || false }, () => {
+describe("page of a run", { skip: whyNoRun(scenario) || false }, () => {
   let browser, runs, port, emulator, url;
 
-  /** Starts the run, and gives the address that it prints. */
-  async function up() {
-    const child = spawn(orrery, ["up", scenario, "--name", "page-test", "--listen", `127.0.0.1:${port}`, "--plain"], {
-      env: { ...process.env, ORRERY_RUNTIME_DIR: runs },
-    });
-    let said = "";
-    const address = await new Promise((resolve, reject) => {
-      const hear = (data) => {
-        said += data;
-        const found = /http:\/\/127\.0\.0\.1:\d+\/#token=[\w-]+/.exec(said);
-        if (found) resolve(found[0]);
-      };
-      child.stdout.on("data", hear);
-      child.stderr.on("data", hear);
-      child.on("exit", (code) => reject(new Error(`orrery up ended with ${code}:\n${said}`)));
-    });
-    return { child, address };
-  }
-
-  /** Ends the run that this test has started, by its own process. */
-  async function down(child) {
-    if (!child || child.exitCode !== null) return;
-    const ended = new Promise((resolve) => child.on("exit", resolve));
-    child.kill("SIGINT");
-    await ended;
-  }
+  const up = () => start(scenario, { runs, port, name: "page-test" });
 
   before(async () => {
     runs = await mkdtemp(join(tmpdir(), "orrery-page-"));

@@ -83,7 +83,7 @@ const spokes = 48;
  */
 export class Cone {
   readonly object = new Group();
-  #fill = new MeshBasicMaterial({ transparent: true, opacity: 0.1, side: DoubleSide, depthWrite: false });
+  #fill = new MeshBasicMaterial({ transparent: true, opacity: 0.1, side: DoubleSide, depthWrite: false, forceSinglePass: true });
   #edge = new LineBasicMaterial({ transparent: true, opacity: 0.7 });
   #mesh = new Mesh(new BufferGeometry(), this.#fill);
   #rim = new LineSegments(new BufferGeometry(), this.#edge);

@@ -19,49 +19,65 @@ interface Box {
 
 const height = 16;
 
+/** A label that is in the page. */
+interface Shown {
+  element: HTMLElement;
+  strong: boolean;
+  color: string;
+  left: number;
+  top: number;
+}
+
+/**
+ * Labels are elements, each with a layer of its own: one that stands still costs
+ * nothing, and a browser that draws in software need not mix a whole canvas of
+ * nothing into every frame.
+ */
 export class Labels {
-  #pen: CanvasRenderingContext2D;
+  #pen = document.createElement("canvas").getContext("2d")!;
   #widths = new Map<string, number>();
   #boxes: Box[] = [];
-  #ratio = 1;
+  /** By their text, so that one that goes moves no other. */
+  #shown = new Map<string, Shown>();
   font = "system-ui";
 
-  constructor(readonly canvas: HTMLCanvasElement) {
-    this.#pen = canvas.getContext("2d")!;
-  }
+  constructor(private readonly parent: HTMLElement) {}
 
-  resize(width: number, height: number, ratio: number): void {
-    this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(height * ratio);
-    this.#ratio = ratio;
-  }
-
-  /** Draws labels, the most important first; says how many found room. */
-  draw(labels: readonly Label[], halo: string): number {
-    const pen = this.#pen;
-    pen.setTransform(this.#ratio, 0, 0, this.#ratio, 0, 0);
-    pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    pen.textBaseline = "middle";
-    pen.lineJoin = "round";
+  /** Shows labels, the most important first. */
+  draw(labels: readonly Label[]): void {
     this.#boxes.length = 0;
-    let shown = 0;
+    const last = new Map(this.#shown);
     for (const label of labels) {
-      pen.font = `${label.strong ? 600 : 450} 12px ${this.font}`;
       const width = this.#width(label);
       const box = this.#room(label.x, label.y, width);
       if (!box) continue;
       this.#boxes.push(box);
-      const [x, y] = [box.left + 2, (box.top + box.bottom) / 2];
-      pen.strokeStyle = halo;
-      pen.lineWidth = 3.5;
-      pen.globalAlpha = 0.85;
-      pen.strokeText(label.text, x, y);
-      pen.globalAlpha = 1;
-      pen.fillStyle = label.color;
-      pen.fillText(label.text, x, y);
-      shown++;
+      this.#show(label, box);
+      last.delete(label.text);
     }
-    return shown;
+    for (const [text, { element }] of last) {
+      element.remove();
+      this.#shown.delete(text);
+    }
+  }
+
+  #show(label: Label, box: Box): void {
+    let shown = this.#shown.get(label.text);
+    if (!shown) {
+      const element = document.createElement("span");
+      element.textContent = label.text;
+      this.parent.append(element);
+      shown = { element, strong: false, color: "", left: NaN, top: NaN };
+      this.#shown.set(label.text, shown);
+    }
+    const { element } = shown;
+    if (shown.strong !== label.strong) element.classList.toggle("strong", (shown.strong = label.strong));
+    if (shown.color !== label.color) element.style.color = shown.color = label.color;
+    // Below a tenth of a pixel nothing moves.
+    const [left, top] = [box.left + 2, box.top];
+    if (Math.abs(left - shown.left) < 0.1 && Math.abs(top - shown.top) < 0.1) return;
+    [shown.left, shown.top] = [left, top];
+    element.style.transform = `translate(${left.toFixed(1)}px, ${top.toFixed(1)}px)`;
   }
 
   /** A free place: right of the point, left, above or below. */
@@ -82,6 +98,7 @@ export class Labels {
     const key = (label.strong ? "*" : "") + label.text;
     let width = this.#widths.get(key);
     if (width === undefined) {
+      this.#pen.font = `${label.strong ? 600 : 450} 12px ${this.font}`;
       width = this.#pen.measureText(label.text).width;
       if (this.#widths.size > 4000) this.#widths.clear();
       this.#widths.set(key, width);

@@ -6,6 +6,7 @@ import type { Inventory } from "../model/inventory";
 import { lightSpeed } from "../model/units";
 import { type Palette, ramp } from "./palette";
 import { flatWidth } from "./placement";
+import { upload } from "./upload";
 
 export type LinkColours = "state" | "delay" | "load";
 
@@ -22,9 +23,10 @@ const fragment = /* glsl */ `
   varying vec4 colour;
   varying float across;
   uniform float edge;   // of the map: what is beyond comes in on the other side
+  uniform float opacity;
   void main() {
     if (abs(across) > edge) discard;
-    gl_FragColor = colour;
+    gl_FragColor = vec4(colour.rgb, colour.a * opacity);
   }`;
 
 /** Ends of the scales: 30 ms, and from 1 kbit/s to 1 Gbit/s. */
@@ -68,10 +70,12 @@ export class Lines {
   #geometry = new BufferGeometry();
   #position = new BufferAttribute(new Float32Array(0), 3);
   #tint = new BufferAttribute(new Uint8Array(0), 4, true);
+  /** Colour of each link, four bytes in one number. */
+  #colours = new Uint32Array(0);
   #material = new ShaderMaterial({
     vertexShader: vertex,
     fragmentShader: fragment,
-    uniforms: { edge: { value: 1e9 } },
+    uniforms: { edge: { value: 1e9 }, opacity: { value: 1 } },
     transparent: true,
     depthWrite: false,
   });
@@ -82,57 +86,59 @@ export class Lines {
     this.segments.renderOrder = 2;
   }
 
+  /** A line is one pixel wide: where pixels are large it must not be brighter for that. */
+  set opacity(value: number) {
+    this.#material.uniforms.opacity!.value = value;
+  }
+
   /**
-   * Draws links between nodes that stand at placed. On a map a link over the edge
-   * is drawn twice, once from either side.
+   * Draws links between nodes that stand at placed, without those that are behind
+   * the Earth. On a map a link over the edge is drawn twice, once from either side.
    */
-  place(links: Links, placed: Float32Array, map: boolean): void {
+  place(links: Links, placed: Float32Array, behind: Uint8Array, map: boolean): void {
     this.#material.uniforms.edge!.value = map ? flatWidth : 1e9;
     this.#reserve(links.count * (map ? 2 : 1));
     const out = this.#position.array as Float32Array;
+    const tint = new Uint32Array(this.#tint.array.buffer);
     const node = this.inventory.portNode;
-    let n = 0;
-    let extra = links.count * 6;
+    let n = 0; // vertices
     for (let i = 0; i < links.count; i++) {
-      const a = 3 * node[links.ports[2 * i]!]!;
-      const b = 3 * node[links.ports[2 * i + 1]!]!;
-      out[n] = placed[a]!;
-      out[n + 1] = placed[a + 1]!;
-      out[n + 2] = placed[a + 2]!;
-      out[n + 3] = placed[b]!;
-      out[n + 4] = placed[b + 1]!;
-      out[n + 5] = placed[b + 2]!;
-      if (map) {
-        const d = out[n]! - out[n + 3]!;
-        const over = d > flatWidth ? 2 * flatWidth : d < -flatWidth ? -2 * flatWidth : 0;
-        for (let k = 0; k < 6; k++) out[extra + k] = over ? out[n + k]! : 0;
-        if (over) {
-          out[extra] = out[extra]! - over;
-          out[n + 3] = out[n + 3]! + over;
-        }
-        extra += 6;
+      const p = node[links.ports[2 * i]!]!;
+      const q = node[links.ports[2 * i + 1]!]!;
+      // The Earth's shadow, seen from the eye, is convex: a line between two of its points is in it.
+      if (behind[p] && behind[q]) continue;
+      const [a, b] = [3 * p, 3 * q];
+      const d = map ? placed[a]! - placed[b]! : 0;
+      const over = d > flatWidth ? 2 * flatWidth : d < -flatWidth ? -2 * flatWidth : 0;
+      for (let side = 0; side < (over ? 2 : 1); side++) {
+        const k = 3 * n;
+        out[k] = placed[a]! - (side ? over : 0);
+        out[k + 1] = placed[a + 1]!;
+        out[k + 2] = placed[a + 2]!;
+        out[k + 3] = placed[b]! + (side ? 0 : over);
+        out[k + 4] = placed[b + 1]!;
+        out[k + 5] = placed[b + 2]!;
+        tint[n] = tint[n + 1] = this.#colours[i]!;
+        n += 2;
       }
-      n += 6;
     }
-    this.#geometry.setDrawRange(0, (map ? extra : n) / 3);
-    upload(this.#position, map ? extra : n);
+    this.#geometry.setDrawRange(0, n);
+    upload(this.#position, 3 * n);
+    upload(this.#tint, 4 * n);
   }
 
-  paint(links: Links, paint: LinkPaint, map: boolean): void {
-    this.#reserve(links.count * (map ? 2 : 1));
-    const out = this.#tint.array as Uint8Array;
+  /** Gives links their colours; place shows them. */
+  paint(links: Links, paint: LinkPaint): void {
+    if (this.#colours.length < links.count) this.#colours = new Uint32Array(Math.ceil(links.count * 1.2));
+    const bytes = new Uint8Array(this.#colours.buffer);
     const colour = new Color();
     for (let i = 0; i < links.count; i++) {
       const alpha = this.#colour(links, i, paint, colour);
-      for (let v = 0; v < (map ? 4 : 2); v++) {
-        const at = 8 * (v < 2 ? i : links.count + i) + 4 * (v & 1);
-        out[at] = colour.r * 255;
-        out[at + 1] = colour.g * 255;
-        out[at + 2] = colour.b * 255;
-        out[at + 3] = alpha * 255;
-      }
+      bytes[4 * i] = colour.r * 255;
+      bytes[4 * i + 1] = colour.g * 255;
+      bytes[4 * i + 2] = colour.b * 255;
+      bytes[4 * i + 3] = alpha * 255;
     }
-    upload(this.#tint, links.count * (map ? 16 : 8));
   }
 
   #colour(links: Links, i: number, paint: LinkPaint, out: Color): number {
@@ -186,10 +192,4 @@ export function distance(kilometres: Float32Array, inventory: Inventory, a: numb
     kilometres[i + 1]! - kilometres[j + 1]!,
     kilometres[i + 2]! - kilometres[j + 2]!,
   );
-}
-
-function upload(attribute: BufferAttribute, elements: number): void {
-  attribute.clearUpdateRanges();
-  attribute.addUpdateRange(0, elements);
-  attribute.needsUpdate = true;
 }

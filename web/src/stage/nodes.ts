@@ -3,6 +3,7 @@
 import { BufferAttribute, BufferGeometry, Color, DynamicDrawUsage, Points, ShaderMaterial } from "three";
 import type { Inventory } from "../model/inventory";
 import type { Palette } from "./palette";
+import { upload } from "./upload";
 
 const vertex = /* glsl */ `
   attribute vec4 tint;
@@ -32,6 +33,7 @@ export class Nodes {
   readonly points: Points;
   readonly position: BufferAttribute;
   #tint: BufferAttribute;
+  #index: BufferAttribute;
   #material: ShaderMaterial;
 
   constructor(private readonly inventory: Inventory) {
@@ -44,6 +46,8 @@ export class Nodes {
     made.setAttribute("position", this.position);
     made.setAttribute("tint", this.#tint);
     made.setAttribute("kind", new BufferAttribute(kind, 1));
+    this.#index = new BufferAttribute(new Uint32Array(n), 1).setUsage(DynamicDrawUsage);
+    made.setIndex(this.#index);
     this.#material = new ShaderMaterial({
       vertexShader: vertex,
       fragmentShader: fragment,
@@ -58,6 +62,16 @@ export class Nodes {
 
   set scale(value: number) {
     this.#material.uniforms.scale!.value = value;
+  }
+
+  /** Draws the nodes where they stand now, without those that are behind the Earth. */
+  place(behind: Uint8Array): void {
+    this.position.needsUpdate = true;
+    const index = this.#index.array as Uint32Array;
+    let n = 0;
+    for (let i = 0; i < behind.length; i++) if (!behind[i]) index[n++] = i;
+    this.points.geometry.setDrawRange(0, n);
+    upload(this.#index, n);
   }
 
   /** Colours by shell; those that have failed stand out, the chosen ones are larger. */

@@ -13,7 +13,6 @@ export interface Palette {
   grid: Color;
   ink: string;
   muted: string;
-  halo: string;
   accent: Color;
   oracle: Color;
   station: Color;
@@ -39,7 +38,6 @@ export function readPalette(element: Element = document.documentElement): Palett
     grid: color("graticule"),
     ink: text("ink"),
     muted: text("muted"),
-    halo: text("space"),
     accent: color("accent"),
     oracle: color("oracle"),
     station: color("station"),

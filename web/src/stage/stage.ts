@@ -13,7 +13,9 @@ import { type Label, Labels } from "./labels";
 import { type LinkColours, Lines, LinkSet } from "./lines";
 import { Nodes } from "./nodes";
 import { type Palette, readPalette } from "./palette";
+import { contextOf, drawsInSoftware, Smoothing } from "./context";
 import { asTopology, onGlobe, onMap, type ViewName } from "./placement";
+import { Sharpness } from "./sharpness";
 
 // Colours of the style sheet are taken as they are, and mixed as CSS mixes them.
 ColorManagement.enabled = false;
@@ -42,8 +44,11 @@ export interface Timing {
 }
 
 const labelled = 48;
-/** Milliseconds between frames at most while time goes on. */
-const slowest = 80;
+/** Milliseconds between frames at most while time goes on, and from when on it goes on unseen. */
+const slowest = 250;
+const creeping = 200;
+/** So many ms after the last motion the picture stands. */
+const settled = 250;
 
 export class Stage {
   readonly looking: Looking;
@@ -52,7 +57,6 @@ export class Stage {
   paced = true;
   palette: Palette;
   onPick: (picked: Picked, add: boolean) => void = () => {};
-  onHover: (picked: Picked) => void = () => {};
 
   #renderer: WebGLRenderer;
   #scene = new Scene();
@@ -85,20 +89,36 @@ export class Stage {
   #height = 0;
   #dirty = true;
   #paint = true;
+  #relabel = true;
   #lastFrame = 0;
+  /** When the stage was last asked whether there is something to draw, if it then drew. */
+  #drewAt = 0;
+  #movedAt = -Infinity;
+  #pixels = 0;
+  #behind = new Uint8Array(0);
+  #sharpness = new Sharpness();
+  /** Where software draws: multisampling for pictures that stand. */
+  #smoothing: Smoothing | undefined;
+  #smooth = false;
   #lastDelays = 0;
   #loaded = false;
   #positioned = false;
 
   constructor(
     readonly canvas: HTMLCanvasElement,
-    labels: HTMLCanvasElement,
+    labels: HTMLElement,
   ) {
-    this.#renderer = new WebGLRenderer({ canvas, antialias: true, powerPreference: "high-performance" });
+    const software = drawsInSoftware();
+    const context = contextOf(canvas, !software);
+    this.#renderer = new WebGLRenderer(context ? { canvas, context } : { canvas });
+    if (software) this.#smoothing = new Smoothing(this.#renderer);
     this.#renderer.outputColorSpace = LinearSRGBColorSpace;
     this.#labels = new Labels(labels);
     this.#labels.font = getComputedStyle(document.body).fontFamily;
-    this.looking = new Looking(() => this.invalidate());
+    this.looking = new Looking(() => {
+      this.#movedAt = performance.now();
+      this.invalidate();
+    });
     this.palette = readPalette();
     this.#scene.add(
       this.#earth.globe,
@@ -126,6 +146,7 @@ export class Stage {
     this.#scenery = scenery;
     this.#epoch = epoch;
     this.#kilometres = new Float32Array(inventory.count * 3);
+    this.#behind = new Uint8Array(inventory.count);
     this.#topology = asTopology(inventory);
     this.#nodes = new Nodes(inventory);
     this.#placed = this.#nodes.position.array as Float32Array;
@@ -232,16 +253,12 @@ export class Stage {
   }
 
   resize(width: number, height: number, insets: { right: number; bottom: number; top: number }): void {
-    const ratio = Math.min(devicePixelRatio, 2);
     this.#width = width;
     this.#height = height;
-    this.#renderer.setPixelRatio(ratio);
-    this.#renderer.setSize(width, height, false);
-    this.#labels.resize(width, height, ratio);
+    this.#pixels = 0;
     this.#kernelWay.resize(width, height);
     this.#oracleWay.resize(width, height);
     this.looking.resize(width, height, insets);
-    if (this.#nodes) this.#nodes.scale = ratio;
     this.repaint();
   }
 
@@ -349,33 +366,58 @@ export class Stage {
     if (node === this.#hovered) return;
     this.#hovered = node;
     this.canvas.style.cursor = node >= 0 ? "pointer" : "";
-    this.onHover(picked);
-    this.invalidate();
+    this.#relabel = true;
   }
 
   #frame = (now: number): void => {
     requestAnimationFrame(this.#frame);
+    if (this.#width === 0) return;
+    const drewAt = this.#drewAt;
+    this.#drewAt = 0;
     const scenery = this.#scenery;
     const moving = scenery?.moving() ?? false;
-    if (!moving && !this.#dirty && !this.looking.flying) {
-      this.#lastFrame = 0;
+    const steered = this.looking.flying || now - this.#movedAt < settled;
+    const wait = this.#wait(scenery);
+    const pace = steered || (moving && wait < creeping) ? "moving" : moving ? "creeping" : "still";
+    if (!moving && !this.#dirty && !this.looking.flying) this.#lastFrame = 0;
+    const due = this.#dirty || this.looking.flying || (moving && now - this.#lastFrame >= wait);
+    const smooth = pace === "still" && this.#smoothing !== undefined && displayed() < 1.5;
+    const pixels = this.#sharpness.pixels(pace, displayed());
+    if (pace !== "moving") this.#sharpness.rest();
+    // What has come to rest is drawn once more, as finely as can be.
+    const rough = pace === "still" && (smooth !== this.#smooth || pixels !== this.#pixels);
+    if (!due && !rough) {
+      if (this.#relabel && this.#inventory && this.#positioned) this.#label(this.#inventory);
       return;
     }
-    if (this.#width === 0) return;
-    if (!this.#dirty && !this.looking.flying && now - this.#lastFrame < this.#pace(scenery)) return;
     this.#dirty = false;
     const begun = performance.now();
     this.looking.step(now);
     if (scenery) this.#update(scenery, begun);
     note(this.timing.update, performance.now() - begun);
     if (this.#lastFrame > 0 && moving) note(this.timing.frame, now - this.#lastFrame);
-    this.#lastFrame = now;
+    if (drewAt > 0 && pace === "moving") this.#sharpness.hear(now - drewAt, now);
+    this.#lastFrame = this.#drewAt = now;
+    this.#fine(pixels);
+    this.#smooth = smooth;
     this.draw();
   };
 
+  /** Sets how many pixels are drawn for one of the style sheet; what is drawn keeps its size. */
+  #fine(pixels: number): void {
+    const { count } = this.#inventory ?? { count: 0 };
+    if (this.#nodes) this.#nodes.scale = pixels * (count > 2500 ? 0.72 : count > 500 ? 0.86 : 1.15);
+    if (this.#lines) this.#lines.opacity = Math.min(pixels / displayed(), 1);
+    if (this.#pixels === pixels) return;
+    this.#pixels = pixels;
+    this.#renderer.setPixelRatio(pixels);
+    this.#renderer.setSize(this.#width, this.#height, false);
+  }
+
   /** Draws once more what was drawn last; its pixels can be read until the task ends. */
   draw(): void {
-    this.#renderer.render(this.#scene, this.looking.camera);
+    if (this.#smooth) this.#smoothing!.render(this.#scene, this.looking.camera);
+    else this.#renderer.render(this.#scene, this.looking.camera);
   }
 
   /**
@@ -383,12 +425,12 @@ export class Stage {
    * moves by more than a quarter of a pixel. A page that shows a run at its own speed
    * leaves the machine, which may be the one that carries the run, almost alone.
    */
-  #pace(scenery: Scenery | undefined): number {
+  #wait(scenery: Scenery | undefined): number {
     if (!this.paced || !scenery) return 0;
     const radiansPerSecond = 1.25e-3 * Math.abs(scenery.speed()); // lowest orbits, seen from the Earth's centre
     const { distance, zoom } = this.looking.look;
     const pixelsPerRadian = this.view === "globe" ? (1.45 * this.#height) / (distance - 1) : (this.#width / 6) * zoom;
-    return Math.min(250 / (radiansPerSecond * pixelsPerRadian * Math.min(devicePixelRatio, 2)), slowest);
+    return Math.min(250 / (radiansPerSecond * pixelsPerRadian * displayed()), slowest);
   }
 
   #update(scenery: Scenery, now: number): void {
@@ -400,36 +442,33 @@ export class Stage {
     if (view === "globe") onGlobe(this.#kilometres, this.#placed);
     else if (view === "map") onMap(this.#kilometres, this.#placed);
     else this.#placed.set(this.#topology);
-    this.#nodes!.position.needsUpdate = true;
+    if (view === "globe") this.#earth.seenFrom(this.looking.globe.position);
+    for (let i = 0; i < inventory.count; i++) this.#behind[i] = this.#hidden(this.#point.fromArray(this.#placed, 3 * i)) ? 1 : 0;
+    this.#nodes!.place(this.#behind);
     this.#nodes!.points.visible = this.#lines!.segments.visible = this.#positioned;
 
     const links = scenery.links(t);
     if (links) this.#links = links;
     if (this.#links) {
-      this.#lines!.place(this.#links, this.#placed, view === "map");
       if (this.#colours === "delay" && now - this.#lastDelays > 1000) {
         this.#lastDelays = now;
         this.#paint = true;
       }
       if (this.#paint || this.#links.version !== this.#linksVersion) {
         this.#linksVersion = this.#links.version;
-        this.#lines!.paint(
-          this.#links,
-          {
-            colours: this.#colours,
-            palette: this.palette,
-            kilometres: this.#kilometres,
-            bitsPerSecond: this.#bits,
-            impaired: this.#impaired,
-            cut: this.#cut,
-          },
-          view === "map",
-        );
+        this.#lines!.paint(this.#links, {
+          colours: this.#colours,
+          palette: this.palette,
+          kilometres: this.#kilometres,
+          bitsPerSecond: this.#bits,
+          impaired: this.#impaired,
+          cut: this.#cut,
+        });
       }
+      this.#lines!.place(this.#links, this.#placed, this.#behind, view === "map");
     }
     if (this.#paint) {
       this.#paint = false;
-      this.#nodes!.scale = Math.min(devicePixelRatio, 2) * (inventory.count > 2500 ? 0.72 : inventory.count > 500 ? 0.86 : 1.15);
       this.#nodes!.paint(this.palette, this.#chosen, this.#failed);
     }
     this.#orbit.update(t, view);
@@ -485,6 +524,7 @@ export class Stage {
   }
 
   #label(inventory: Inventory): void {
+    this.#relabel = false;
     const labels: Label[] = [];
     const seen = new Set<number>();
     const add = (node: number, strong: boolean, color: string) => {
@@ -502,9 +542,12 @@ export class Stage {
     const near = this.view === "globe" ? this.looking.look.distance < 2 : this.looking.look.zoom > 3;
     if (near || inventory.satellites <= 12)
       for (let i = 0; i < inventory.satellites && labels.length < labelled * 2; i++) add(i, false, this.palette.muted);
-    this.#labels.draw(labels, this.palette.halo);
+    this.#labels.draw(labels);
   }
 }
+
+/** Pixels of the display for one of the style sheet; more than two are not seen. */
+const displayed = () => Math.min(devicePixelRatio, 2);
 
 function note(list: number[], value: number): void {
   list.push(value);
