@@ -154,7 +154,7 @@ func (s *Seed) networkData(files fs.FS, name string) error {
 func prefixLength(mask string) (int, error) {
 	a, err := netip.ParseAddr(mask)
 	if err != nil || !a.Is6() {
-		return 0, fmt.Errorf("%q is no mask, such as ffff:ffff:ffff:ffff::", mask)
+		return 0, fmt.Errorf("%q is no mask; one is ffff:ffff:ffff:ffff:: or the like", mask)
 	}
 	ones, bits := net.IPMask(a.AsSlice()).Size()
 	if bits == 0 {
