@@ -356,9 +356,9 @@ func (c *Cluster) kubeletConfig(w *worker, server identity) map[string]any {
 	return config
 }
 
-// quiet keeps a kubelet from asking for figures of all pods again and again, whose cost grows with the pods, and that of volumes with their square:
-// with 1,300 pods on two cores half a core went into the shims' answers to the eviction manager alone, and a tenth into volumes. Nothing is evicted then;
-// machines of tests have the host's memory and disk, and nobody to give them back to.
+// quiet keeps a kubelet from asking for figures of all pods again and again, whose cost grows with the pods, and that of volumes with their
+// square: with 700 pods on two cores a tenth of its time went to the eviction manager, for which every shim answers as well, and a seventh to volumes.
+// Nothing is evicted then; machines of tests have the host's memory and disk, and nobody to give them back to.
 var quiet = map[string]any{
 	"evictionHard":                  map[string]string{"memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%"},
 	"localStorageCapacityIsolation": false,
