@@ -83,7 +83,7 @@ func TestClusterIsSeen(t *testing.T) {
 		t.Errorf("a scenario that is not accepted yet: %v", err)
 	}
 	began := metav1.NewMicroTime(time.Unix(1_800_000_000, 123_000))
-	s.Status = v1alpha1.ScenarioStatus{Bundle: "demo-1", Timeline: &v1alpha1.Timeline{At: began, Scenario: metav1.Duration{Duration: time.Minute}, Speed: 2}}
+	s.Status = v1alpha1.ScenarioStatus{Bundle: "demo-1", UnderlayPort: 21000, Timeline: &v1alpha1.Timeline{At: began, Scenario: metav1.Duration{Duration: time.Minute}, Speed: 2}}
 	must(api.Status().Update(ctx, s))
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "w1"}}
 	must(api.Create(ctx, n))
@@ -95,6 +95,10 @@ func TestClusterIsSeen(t *testing.T) {
 		Spec:       corev1.PodSpec{NodeName: "w1", Containers: []corev1.Container{{Name: "c", Image: "i"}}, AutomountServiceAccountToken: new(bool)},
 	}
 	must(api.Create(ctx, p))
+	eventually(ctx, t, "a pod that is about to start is awaited", func() bool {
+		s, err := c.Scenario(ctx, id)
+		return err == nil && s.Awaited["w1"] == 1 && len(s.Workers) == 0
+	})
 	p.Status.Phase = corev1.PodRunning
 	must(api.Status().Update(ctx, p))
 	plain := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "plain"}, Spec: p.Spec}
@@ -114,7 +118,7 @@ func TestClusterIsSeen(t *testing.T) {
 		seen, err = c.Scenario(ctx, id)
 		return err == nil && seen.Workers["a"] == "w1" && seen.Addresses["w1"] == netip.MustParseAddr("fd77::1")
 	})
-	if seen.Revision != "demo-1" || seen.UID != string(s.UID) || !seen.Time.At.Equal(began.Time) || seen.Time.Scenario != time.Minute || seen.Time.Speed != 2 {
+	if seen.Port != 21000 || len(seen.Awaited) != 0 || seen.Revision != "demo-1" || seen.UID != string(s.UID) || !seen.Time.At.Equal(began.Time) || seen.Time.Scenario != time.Minute || seen.Time.Speed != 2 {
 		t.Errorf("seen %+v", seen)
 	}
 	if m, err := c.Member(ctx, "default", "demo--a"); err != nil || m != (agent.Member{Scenario: id, Node: "a"}) {
