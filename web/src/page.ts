@@ -411,7 +411,10 @@ export class Page implements Desk {
     const insets = narrow
       ? { right: 0, bottom: timeline + panel.height, top: editor.hidden ? 50 : 50 + editor.offsetHeight }
       : { right: innerWidth - panel.left - (editor.hidden ? 0 : editor.offsetWidth + 12), bottom: timeline, top: 40 };
-    this.stage.resize(innerWidth, innerHeight, insets);
+    // Where software draws, what the panel and the timeline cover is not drawn: a third of all pixels.
+    if (this.stage.software && editor.hidden)
+      this.stage.resize(innerWidth - insets.right, innerHeight - insets.bottom, { right: 0, bottom: 0, top: insets.top });
+    else this.stage.resize(innerWidth, innerHeight, insets);
   }
 
   #help(): void {

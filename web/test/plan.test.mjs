@@ -61,12 +61,14 @@ describe("page of a plan", { skip: whyNoServer() || false }, () => {
   it(
     "completes from the schema: fields and values",
     on(async (page) => {
+      // What a Walker constellation may have and this one has not.
       await line(page, "phasing: 3").click();
       await page.keyboard.press("End");
       await page.keyboard.press("Enter");
       await page.keyboard.press("Control+Space");
       const candidates = page.locator(".cm-tooltip-autocomplete li");
-      await candidates.filter({ hasText: "argumentOfPerigee" }).or(candidates.filter({ hasText: "eccentricity" })).first().waitFor();
+      for (const field of ["raanOffset", "anomalyOffset"]) await candidates.filter({ hasText: field }).waitFor();
+      assert.equal(await candidates.filter({ hasText: "inclination" }).count(), 0);
       await page.keyboard.press("Escape");
       await page.keyboard.press("Control+z");
       await line(page, "pattern: star").click();

@@ -24,7 +24,7 @@ import { equatorialRadius, polarRadius } from "../model/units";
 import { borders, coasts, graticule, landMask, segments } from "./atlas";
 import type { Palette } from "./palette";
 import { flatWidth } from "./placement";
-import { upload } from "./upload";
+import { define, upload } from "./upload";
 
 const flattened = polarRadius / equatorialRadius;
 
@@ -108,7 +108,7 @@ export class Earth {
     this.#material = new ShaderMaterial({ ...shaders, defines: { ROUND: "" } });
     this.#flatMaterial = new ShaderMaterial(shaders); // with the same uniforms
 
-    const round = sphere(128, 64);
+    const round = sphere(96, 48);
     this.#faces.push(new NearSide(round, 3));
     this.globe.add(new Mesh(round, this.#material));
     this.map.add(new Mesh(plane(96, 48), this.#flatMaterial));
@@ -161,12 +161,7 @@ export class Earth {
       texture.needsUpdate = true;
     }
     coverage!.value = texture;
-    for (const material of [this.#material, this.#flatMaterial]) {
-      if ("COVERED" in material.defines === (texture !== null)) continue;
-      if (texture) material.defines.COVERED = "";
-      else delete material.defines.COVERED;
-      material.needsUpdate = true;
-    }
+    for (const material of [this.#material, this.#flatMaterial]) define(material, "COVERED", texture !== null);
   }
 }
 

@@ -6,27 +6,36 @@ import type { Inventory } from "../model/inventory";
 import { lightSpeed } from "../model/units";
 import { type Palette, ramp } from "./palette";
 import { flatWidth } from "./placement";
-import { upload } from "./upload";
+import { define, upload } from "./upload";
 
 export type LinkColours = "state" | "delay" | "load";
 
+// Flat: a link has one colour, and software need not interpolate it.
 const vertex = /* glsl */ `
   attribute vec4 tint;
-  varying vec4 colour;
-  varying float across;
+  uniform float opacity;
+  flat varying vec4 colour;
+  #ifdef MAP
+    varying float across;
+  #endif
   void main() {
-    colour = tint;
-    across = position.x;
+    colour = vec4(tint.rgb, tint.a * opacity);
+    #ifdef MAP
+      across = position.x;
+    #endif
     gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0);
   }`;
 const fragment = /* glsl */ `
-  varying vec4 colour;
-  varying float across;
-  uniform float edge;   // of the map: what is beyond comes in on the other side
-  uniform float opacity;
+  flat varying vec4 colour;
+  #ifdef MAP
+    varying float across;
+    uniform float edge;   // what is beyond comes in on the other side
+  #endif
   void main() {
-    if (abs(across) > edge) discard;
-    gl_FragColor = vec4(colour.rgb, colour.a * opacity);
+    #ifdef MAP
+      if (abs(across) > edge) discard;
+    #endif
+    gl_FragColor = colour;
   }`;
 
 /** Ends of the scales: 30 ms, and from 1 kbit/s to 1 Gbit/s. */
@@ -75,7 +84,7 @@ export class Lines {
   #material = new ShaderMaterial({
     vertexShader: vertex,
     fragmentShader: fragment,
-    uniforms: { edge: { value: 1e9 }, opacity: { value: 1 } },
+    uniforms: { edge: { value: flatWidth }, opacity: { value: 1 } },
     transparent: true,
     depthWrite: false,
   });
@@ -96,7 +105,7 @@ export class Lines {
    * the Earth. On a map a link over the edge is drawn twice, once from either side.
    */
   place(links: Links, placed: Float32Array, behind: Uint8Array, map: boolean): void {
-    this.#material.uniforms.edge!.value = map ? flatWidth : 1e9;
+    define(this.#material, "MAP", map);
     this.#reserve(links.count * (map ? 2 : 1));
     const out = this.#position.array as Float32Array;
     const tint = new Uint32Array(this.#tint.array.buffer);

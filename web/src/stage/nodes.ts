@@ -9,8 +9,8 @@ const vertex = /* glsl */ `
   attribute vec4 tint;
   attribute float kind;   // 0 a satellite, 1 a station
   uniform float scale;
-  varying vec4 colour;
-  varying float shape;
+  flat varying vec4 colour;
+  flat varying float shape;
   void main() {
     colour = tint;
     shape = kind;
@@ -20,8 +20,8 @@ const vertex = /* glsl */ `
 
 // A satellite is a disc, a station a diamond.
 const fragment = /* glsl */ `
-  varying vec4 colour;
-  varying float shape;
+  flat varying vec4 colour;
+  flat varying float shape;
   void main() {
     vec2 p = abs(gl_PointCoord - 0.5) * 2.0;
     float r = shape > 0.5 ? p.x + p.y : length(p);

@@ -52,6 +52,8 @@ const settled = 250;
 
 export class Stage {
   readonly looking: Looking;
+  /** Whether the machine's processors draw. */
+  readonly software = drawsInSoftware();
   readonly timing: Timing = { update: [], frame: [] };
   /** Without it, every frame of the display is drawn: for measuring. */
   paced = true;
@@ -108,10 +110,9 @@ export class Stage {
     readonly canvas: HTMLCanvasElement,
     labels: HTMLElement,
   ) {
-    const software = drawsInSoftware();
-    const context = contextOf(canvas, !software);
+    const context = contextOf(canvas, !this.software);
     this.#renderer = new WebGLRenderer(context ? { canvas, context } : { canvas });
-    if (software) this.#smoothing = new Smoothing(this.#renderer);
+    if (this.software) this.#smoothing = new Smoothing(this.#renderer);
     this.#renderer.outputColorSpace = LinearSRGBColorSpace;
     this.#labels = new Labels(labels);
     this.#labels.font = getComputedStyle(document.body).fontFamily;
@@ -253,12 +254,12 @@ export class Stage {
   }
 
   resize(width: number, height: number, insets: { right: number; bottom: number; top: number }): void {
-    this.#width = width;
-    this.#height = height;
+    this.#width = Math.max(1, Math.round(width));
+    this.#height = Math.max(1, Math.round(height));
     this.#pixels = 0;
-    this.#kernelWay.resize(width, height);
-    this.#oracleWay.resize(width, height);
-    this.looking.resize(width, height, insets);
+    this.#kernelWay.resize(this.#width, this.#height);
+    this.#oracleWay.resize(this.#width, this.#height);
+    this.looking.resize(this.#width, this.#height, insets);
     this.repaint();
   }
 
@@ -411,7 +412,7 @@ export class Stage {
     if (this.#pixels === pixels) return;
     this.#pixels = pixels;
     this.#renderer.setPixelRatio(pixels);
-    this.#renderer.setSize(this.#width, this.#height, false);
+    this.#renderer.setSize(this.#width, this.#height);
   }
 
   /** Draws once more what was drawn last; its pixels can be read until the task ends. */
