@@ -1,7 +1,6 @@
 package seed
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -35,7 +34,10 @@ func (s *Seed) networkConfig(files fs.FS, name string) error {
 	var whole struct {
 		Network *configuration `yaml:"network"` // netplan's own form has one level more
 	}
-	if err := errors.Join(decode(files, name, &c), decode(files, name, &whole)); err != nil {
+	if err := decode(files, name, &c); err != nil {
+		return err
+	}
+	if err := decode(files, name, &whole); err != nil {
 		return err
 	}
 	if whole.Network != nil {
