@@ -78,6 +78,8 @@ func TestFetch(t *testing.T) {
 		for _, d := range want.Data {
 			data += d.Length
 		}
+		mu.Lock() // the last answer may not have been counted yet
+		defer mu.Unlock()
 		if want.Data != nil && int64(sent) > data {
 			t.Errorf("%d of %d bytes were sent, of which %d are not in runs of zeros", sent, len(content), data)
 		}
