@@ -104,13 +104,16 @@ func Build(ctx context.Context, o Options) (*manifest.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Out, err = filepath.Abs(o.Out); err != nil { // "." cannot be renamed
+		return nil, err
+	}
 	if err := vacant(o.Out); err != nil { // not only after minutes
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(filepath.Clean(o.Out)), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(o.Out), 0o755); err != nil {
 		return nil, err
 	}
-	work, err := os.MkdirTemp(filepath.Dir(filepath.Clean(o.Out)), ".image-")
+	work, err := os.MkdirTemp(filepath.Dir(o.Out), ".image-")
 	if err != nil {
 		return nil, err
 	}

@@ -137,6 +137,11 @@ func (s *Seed) userData(files fs.FS, name string) error {
 	}
 	s.Config.SSHKeys = append(s.Config.SSHKeys, user.SSHKeys...)
 	s.Config.Role = protocol.Role(user.Orrery.Role)
+	if r := s.Config.Role; !slices.Contains([]string{"", "none", "three-nodes"}, r.Check) {
+		return fmt.Errorf("%s: there is no check %q; write three-nodes or none", name, protocol.Printable(r.Check))
+	} else if r.Scenario != "" && !strings.HasPrefix(r.Scenario, "http://") && !strings.HasPrefix(r.Scenario, "https://") {
+		return fmt.Errorf("%s: %q is not a URL; begin with http:// or https://", name, protocol.Printable(r.Scenario))
+	}
 	return s.rest(files, name, map[string][]string{
 		"": {"hostname", "fqdn", "ssh_authorized_keys", "orrery"}, "orrery": {"role"}, "orrery.role": {"scenario", "join", "check"},
 	})

@@ -103,6 +103,8 @@ func TestRefused(t *testing.T) {
 		{files("meta-data", meta, "user-data", "#!/bin/sh\nrm -rf /\n"), "only what begins with #cloud-config"},
 		{files("meta-data", meta, "user-data", "#cloud-config\nhostname: [\n"), "user-data cannot be read"},
 		{files("meta-data", meta, "user-data", "#cloud-config\nssh_authorized_keys: [\"a\\nb\"]\n"), "several lines"},
+		{files("meta-data", meta, "user-data", "#cloud-config\norrery: {role: {check: three-node}}\n"), "write three-nodes or none"},
+		{files("meta-data", meta, "user-data", "#cloud-config\norrery: {role: {scenario: iridium.yaml}}\n"), "is not a URL"},
 		{files("meta-data", meta, "network-config", "version: 1\nconfig: []\n"), "version 2 is read"},
 		{files("meta-data", meta, "network-config", "version: 2\nethernets: {e: {addresses: [\"fd00::1\"]}}\n"), "length of its prefix"},
 		{files("meta-data", meta, "network-config", "version: 2\nethernets: {e: {match: {macaddress: x}}}\n"), "no MAC"},

@@ -310,7 +310,6 @@ func (c *Cluster) startKubelet(ctx context.Context, w *worker) error {
 		Args: []string{
 			c.kube, "kubelet", "--config=" + file, "--kubeconfig=" + user, "--hostname-override=" + w.Name,
 			fmt.Sprintf("--node-ip=%v,%v", addresses[0], addresses[1]), "--v=2",
-			"--housekeeping-interval=10m", // for figures of containers that nobody reads here; see quiet
 		},
 	})
 }
