@@ -93,8 +93,6 @@ func (c *recorder) stream(ctx context.Context) error {
 		return nil
 	}
 	s := streams{recorder: c, sockets: make(map[string]Datagrams)}
-	var wg sync.WaitGroup
-	defer wg.Wait()
 	for _, cfg := range c.config.Streams {
 		if cfg.Interval == 0 {
 			cfg.Interval = DefaultStreamInterval
@@ -116,11 +114,12 @@ func (c *recorder) stream(ctx context.Context) error {
 			s.sockets[n] = d
 		}
 	}
+	var senders, receivers sync.WaitGroup
 	for n, d := range s.sockets {
-		wg.Go(func() { s.receive(n, d) })
+		receivers.Go(func() { s.receive(n, d) })
 	}
 	for i := range s.list {
-		wg.Go(func() { s.send(ctx, uint64(i)) })
+		senders.Go(func() { s.send(ctx, uint64(i)) })
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -129,8 +128,9 @@ func (c *recorder) stream(ctx context.Context) error {
 		case <-tick.C:
 			s.judge(false)
 		case <-ctx.Done():
+			senders.Wait() // no packet counts as sent, and lost, since its socket was closed
 			err := s.close()
-			wg.Wait()
+			receivers.Wait()
 			s.judge(true)
 			return err
 		}
