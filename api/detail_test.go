@@ -163,7 +163,49 @@ func TestTrafficIsSampledOnceForAll(t *testing.T) {
 	}
 }
 
-// The report of iperf3 3.12 for TCP, shortened, and one of a client that fails.
+func TestTrafficOfAnInstant(t *testing.T) {
+	server, cl, _, _ := serve(t)
+	ctx := context.Background()
+	for _, at := range []*durationpb.Duration{nil, durationpb.New(-time.Second), {Seconds: 1, Nanos: -1}} {
+		if _, err := cl.GetTraffic(ctx, connect.NewRequest(&pb.GetTrafficRequest{ScenarioTime: at})); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("at %v: %v", at, err)
+		}
+	}
+	name := server.portName(0)
+	if _, err := cl.Inject(ctx, connect.NewRequest(&pb.InjectRequest{Failure: &pb.Failure{Kind: pb.Failure_KIND_CUT, A: name}})); err != nil {
+		t.Fatal(err)
+	}
+	held := server.run.Timeline().Now()
+	if _, err := cl.Undo(ctx, connect.NewRequest(&pb.UndoRequest{All: true})); err != nil {
+		t.Fatal(err)
+	}
+	get := func(at time.Duration) *pb.GetTrafficResponse {
+		res, err := cl.GetTraffic(ctx, connect.NewRequest(&pb.GetTrafficRequest{ScenarioTime: durationpb.New(at)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.Msg
+	}
+	if m := get(held); len(m.GetFailures()) != 1 || m.GetFailures()[0].GetA() != name {
+		t.Errorf("while it held: %v", m.GetFailures())
+	}
+	if m := get(held + time.Hour); m.GetFailures() != nil || m.GetFrom() != nil || m.GetBitsPerSecond() != nil {
+		t.Errorf("in the future: %v", m)
+	}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		m := get(held)
+		if m.GetTo() != nil {
+			if n := server.run.Plan().NumPorts(); len(m.GetBitsPerSecond()) != 4*n || len(m.GetDropsPerSecond()) != 4*n || m.GetFrom().AsDuration() > held || m.GetTo().AsDuration() < held {
+				t.Errorf("%d and %d bytes for %d ports, from %v to %v", len(m.GetBitsPerSecond()), len(m.GetDropsPerSecond()), n, m.GetFrom().AsDuration(), m.GetTo().AsDuration())
+			}
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("nothing is known of the past after half a minute")
+		}
+	}
+}
+
 // Rates of a link are those of the last second, also if nobody has asked for an hour.
 func TestRatesAreRecent(t *testing.T) {
 	server, _, _, _ := serve(t)
@@ -187,6 +229,7 @@ func TestRatesAreRecent(t *testing.T) {
 	}
 }
 
+// The report of iperf3 3.12 for TCP, shortened, and one of a client that fails.
 func TestThroughput(t *testing.T) {
 	_, cl, _, nodes := serve(t)
 	const report = `{"intervals":[{"sum":{"start":0,"end":1.5,"bits_per_second":1e9,"retransmits":2}}],

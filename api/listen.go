@@ -178,6 +178,7 @@ var viewing = map[string]bool{
 	orreryv1alpha1connect.ControlServiceGetPairProcedure:      true,
 	orreryv1alpha1connect.ControlServiceListEventsProcedure:   true,
 	orreryv1alpha1connect.ControlServiceWatchTrafficProcedure: true,
+	orreryv1alpha1connect.ControlServiceGetTrafficProcedure:   true,
 	orreryv1alpha1connect.ControlServiceListFailuresProcedure: true,
 	orreryv1alpha1connect.SkyServiceGetInventoryProcedure:     true,
 	orreryv1alpha1connect.SkyServiceGetPositionsProcedure:     true,

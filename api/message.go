@@ -138,7 +138,7 @@ func counters(c fabric.Counters) *pb.Counters {
 		ReceivedFrames: c.ReceivedFrames, ReceivedBytes: c.ReceivedBytes,
 		DropNoLink: c.DropNoLink, DropQueue: c.DropQueue, DropLoss: c.DropLoss,
 		DropInFlight: c.DropInFlight, DropDevice: c.DropDevice, DropOverload: c.DropOverload,
-		Forged: c.Forged, DropForged: c.DropForged,
+		Forged: c.Forged, DropForged: c.DropForged, DropUnderlay: c.DropUnderlay,
 	}
 }
 

@@ -57,7 +57,7 @@ func (t *traffic) sample() *rates {
 		counters[i] = c
 		if r.known {
 			r.bits[i] = 8 * float64(c.SentBytes-min(c.SentBytes, t.last[i].SentBytes)) / elapsed
-			d, before := dropped(&c), dropped(&t.last[i])
+			d, before := c.Dropped(), t.last[i].Dropped()
 			r.drops[i] = float64(d-min(d, before)) / elapsed
 		}
 	}
@@ -84,11 +84,6 @@ func (t *traffic) recent(ctx context.Context) (*rates, error) {
 	}
 }
 
-// dropped are all frames that did not arrive.
-func dropped(c *fabric.Counters) uint64 {
-	return c.DropNoLink + c.DropQueue + c.DropLoss + c.DropInFlight + c.DropDevice + c.DropOverload + c.DropForged
-}
-
 // WatchTraffic implements the method of the schema.
 func (s *Server) WatchTraffic(ctx context.Context, _ *connect.Request[pb.WatchTrafficRequest], out *connect.ServerStream[pb.WatchTrafficResponse]) error {
 	tick := time.NewTicker(trafficEvery)
@@ -105,4 +100,22 @@ func (s *Server) WatchTraffic(ctx context.Context, _ *connect.Request[pb.WatchTr
 			return nil
 		}
 	}
+}
+
+// GetTraffic implements the method of the schema.
+func (s *Server) GetTraffic(_ context.Context, req *connect.Request[pb.GetTrafficRequest]) (*connect.Response[pb.GetTrafficResponse], error) {
+	at := req.Msg.GetScenarioTime()
+	if at.CheckValid() != nil || at.AsDuration() < 0 {
+		return nil, invalid("scenario_time is to be a duration of 0 or more")
+	}
+	t := at.AsDuration()
+	out := &pb.GetTrafficResponse{Failures: failures(s.run.FailuresAt(t))}
+	if step, ok := s.run.TrafficAt(t); ok {
+		out.From, out.To = duration(step.From), duration(step.To)
+		for i := range step.Bits {
+			out.BitsPerSecond = appendFloat32(out.BitsPerSecond, float64(step.Bits[i]))
+			out.DropsPerSecond = appendFloat32(out.DropsPerSecond, float64(step.Drops[i]))
+		}
+	}
+	return connect.NewResponse(out), nil
 }

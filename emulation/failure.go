@@ -101,8 +101,18 @@ type failures struct {
 	list     map[string]Failure      // by ID
 	killed   map[[2]string]killedOne // by node and process
 
-	mu sync.RWMutex // guards list for those who only look; written with starting held, too
+	mu   sync.RWMutex // guards list for those who only look, and past; written with starting held, too
+	past []pastFailure
 }
+
+// pastFailure held until an instant of the scenario.
+type pastFailure struct {
+	Failure
+	until time.Duration
+}
+
+// failuresKept is how many failures are remembered that hold no more.
+const failuresKept = 1000
 
 // killedOne is a process that is to be started again when nothing holds it down.
 type killedOne struct {
@@ -140,7 +150,7 @@ func (r *Run) Inject(ctx context.Context, f Failure) (Failure, error) {
 		return old, nil
 	}
 	f.Since = r.timeline.Now()
-	fs.set(id, &f)
+	fs.set(id, &f, f.Since)
 	r.events.add(Event{Kind: Injected, At: f.Since, A: f.A, B: f.B, Text: f.text()})
 	if err := r.settleFailures(ctx); err != nil {
 		return f, fmt.Errorf("%s is injected, but not all of it is done: %w", id, err)
@@ -161,7 +171,7 @@ func (r *Run) Undo(ctx context.Context, id string) (f Failure, ok bool, err erro
 	if !ok {
 		return f, false, nil
 	}
-	fs.set(id, nil)
+	fs.set(id, nil, r.timeline.Now())
 	r.events.add(Event{Kind: Undone, A: f.A, B: f.B, Text: f.text()})
 	if err := r.settleFailures(ctx); err != nil {
 		return f, true, fmt.Errorf("%s is undone, but not all of it is as before: %w", id, err)
@@ -169,10 +179,37 @@ func (r *Run) Undo(ctx context.Context, id string) (f Failure, ok bool, err erro
 	return f, true, nil
 }
 
-// set or, with nil, remove a failure. It is called with fs.starting held.
-func (fs *failures) set(id string, f *Failure) {
+// FailuresAt are those that held at an instant of the past, in order of their IDs. The last
+// ones that were undone are remembered.
+func (r *Run) FailuresAt(t time.Duration) []Failure {
+	fs := &r.failures
+	fs.mu.RLock()
+	defer fs.mu.RUnlock()
+	var out []Failure
+	for _, f := range fs.list {
+		if f.Since <= t {
+			out = append(out, f)
+		}
+	}
+	for _, f := range fs.past {
+		if f.Since <= t && t < f.until {
+			out = append(out, f.Failure)
+		}
+	}
+	slices.SortFunc(out, func(a, b Failure) int { return strings.Compare(a.ID(), b.ID()) })
+	return out
+}
+
+// set or, with nil, remove a failure at an instant. It is called with fs.starting held.
+func (fs *failures) set(id string, f *Failure, at time.Duration) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	if old, ok := fs.list[id]; ok {
+		if len(fs.past) == failuresKept {
+			fs.past = slices.Delete(fs.past, 0, 1)
+		}
+		fs.past = append(fs.past, pastFailure{old, at})
+	}
 	if f == nil {
 		delete(fs.list, id)
 		return

@@ -99,6 +99,7 @@ func (m *metrics) raise() (next time.Duration) {
 	next = now + windowLength(speed)/2
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	raised := false
 	for _, c := range m.run.director.up() {
 		if !c.Ends {
 			continue
@@ -112,12 +113,15 @@ func (m *metrics) raise() (next time.Duration) {
 				next = min(next, at)
 				continue
 			}
-			m.raised[id] = c.ID
+			m.raised[id], raised = c.ID, true
 			m.set(sw, id, router.LastChoice, Event{
 				Kind: MetricRaised, A: m.run.portName(id), B: m.run.portName(peer(c, id)),
 				Text: fmt.Sprintf("its link ends in %v", (c.End - now).Round(time.Millisecond)),
 			})
 		}
+	}
+	if raised {
+		m.run.observer.note(observation{ahead: true, at: now})
 	}
 	return next
 }

@@ -53,6 +53,8 @@ type observation struct {
 	links  []applied
 	routes []node.RouteUpdate
 	gate   bool // it was opened
+	ahead  bool // routers begin to act ahead of what the plan has next, at:
+	at     time.Duration
 }
 
 func newObserver(r *Run, c Recording, out *record.Writer) *observer {
@@ -157,6 +159,8 @@ func (o *observer) lookAll() {
 		switch n := &queue[i]; {
 		case n.gate:
 			o.openGate()
+		case n.ahead:
+			o.tracker.Foresee(o.advance(n.at))
 		case n.links != nil:
 			o.lookAtLinks(n.links)
 		default:
@@ -382,7 +386,7 @@ func (o *observer) report() {
 		row := record.Convergence{
 			At: c.At.Microseconds(), Kind: string(LinkDown), Links: int32(c.Up + c.Down),
 			A: o.run.portName(first.contact.A), B: o.run.portName(first.contact.B), Class: first.contact.Class.String(),
-			Changes: int32(c.Changes), Nodes: int32(c.Nodes), Pairs: int32(c.Pairs),
+			Changes: int32(c.Changes), Nodes: int32(c.Nodes), Ahead: int32(c.Ahead), Pairs: int32(c.Pairs),
 			Lost: c.Lost.Microseconds(), Loop: c.Loop.Microseconds(), LoopPairs: int32(c.LoopPairs),
 			Overlapped: c.Overlapped, Open: c.Open,
 		}

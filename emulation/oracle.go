@@ -103,9 +103,9 @@ func (o *oracle) follow(ctx context.Context) error {
 	if len(o.members) == 0 {
 		return nil
 	}
-	for {
+	for ahead := false; ; {
 		tl := o.run.timeline
-		at, err := o.update(ctx)
+		at, err := o.update(ctx, ahead)
 		if err != nil {
 			o.run.problem("oracle", err.Error())
 		}
@@ -117,8 +117,11 @@ func (o *oracle) follow(ctx context.Context) error {
 		}()
 		select {
 		case <-slept:
+			ahead = true
 		case <-o.woken:
+			ahead = false
 		case <-tl.Changed(): // another speed: another lead in scenario time
+			ahead = true
 		case <-ctx.Done():
 		}
 		cancel()
@@ -126,18 +129,24 @@ func (o *oracle) follow(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		select {
+		case <-o.woken: // as well
+			ahead = false
+		default:
+		}
 	}
 }
 
-// update installs what is best at this moment. It returns the scenario time of
+// update installs what is best at this moment; ahead tells that no change of topology is
+// why. It returns the scenario time of
 // the next update if nothing wakes the oracle before.
-func (o *oracle) update(ctx context.Context) (at time.Duration, err error) {
+func (o *oracle) update(ctx context.Context, ahead bool) (at time.Duration, err error) {
 	tl := o.run.timeline
 	now := tl.Now()
 	lead := time.Duration(float64(o.lead) * tl.Speed())
 	contacts := o.run.part.among(o.run.director.standing())
 	next := route.Solve(o.run.plan, o.graph, contacts, o.destinations, now, lead)
-	err = o.install(ctx, next)
+	err = o.install(ctx, next, ahead)
 	o.last = next
 	// The next link to be left early, or the next look at delays; all else wakes.
 	at = now + time.Duration(float64(oracleRefresh)*tl.Speed())
@@ -150,7 +159,7 @@ func (o *oracle) update(ctx context.Context) (at time.Duration, err error) {
 }
 
 // install gives the kernels what differs from the last solution.
-func (o *oracle) install(ctx context.Context, s *route.Solution) error {
+func (o *oracle) install(ctx context.Context, s *route.Solution, ahead bool) error {
 	changed := make(map[int]bool)
 	o.mu.Lock()
 	for n := range o.fresh {
@@ -162,6 +171,9 @@ func (o *oracle) install(ctx context.Context, s *route.Solution) error {
 		changed[h.Node] = o.members[h.Node]
 	}
 	maps.DeleteFunc(changed, func(n int, member bool) bool { return !member || !o.run.carries(n) })
+	if ahead && len(changed) > 0 {
+		o.run.observer.note(observation{ahead: true, at: o.run.timeline.Now()})
+	}
 	var g errgroup.Group
 	g.SetLimit(installAtOnce)
 	for n := range changed {

@@ -160,6 +160,48 @@ func TestRecordingIsRefused(t *testing.T) {
 	}
 }
 
+// What the oracle does ahead of a link's end is that end's, and not the last change's.
+func TestRecordTellsWhatWasDoneAhead(t *testing.T) {
+	lead := time.Duration(0)
+	d := recorded(t, nil, func(r *Run, source *clock.Manual) {
+		lead = time.Duration(float64(r.oracle.lead) * r.timeline.Speed())
+		eventually(t, "routes of the first sky", func() bool { return follows(r, lead) })
+		for range 15 {
+			var next applied
+			eventually(t, "a next event is planned", func() (ok bool) {
+				if next, ok = r.director.next(); !ok {
+					source.Advance(time.Second)
+				}
+				return ok
+			})
+			// First to where the oracle acts, and then to the event.
+			for _, at := range []time.Duration{next.at - lead, next.at} {
+				if now := r.timeline.Now(); at > now {
+					source.Advance(at - now)
+				}
+				eventually(t, "routes at "+at.String(), func() bool { return follows(r, lead) })
+			}
+			eventually(t, "the change at "+next.at.String(), func() bool {
+				n, ok := r.director.next()
+				return !ok || n.at > next.at
+			})
+		}
+	})
+	if lead <= 0 {
+		t.Fatal("the oracle has no lead")
+	}
+	ahead := 0
+	for _, c := range rows(t, d, record.Convergences) {
+		ahead += int(c.Ahead)
+		if c.Until != nil && *c.Until < c.At {
+			t.Errorf("over before it began: %+v", c)
+		}
+	}
+	if ahead == 0 {
+		t.Error("nothing was done ahead of 15 changes")
+	}
+}
+
 // wireDouble carries datagrams between nodes at once, but for every third.
 type wireDouble struct {
 	mu    sync.Mutex

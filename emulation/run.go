@@ -81,6 +81,7 @@ type Run struct {
 	prober   *prober
 	oracle   *oracle
 	metrics  *metrics
+	carried  *carried // nil if the run carries a part of the nodes
 	events   *eventLog
 	examiner *examiner
 	failures failures
@@ -176,6 +177,7 @@ func (r *Run) Start(ctx context.Context) (err error) {
 		return err
 	}
 	r.prepare()
+	r.carried = newCarried(r)
 
 	// The sky as it stands at time 0, before anything runs in it.
 	cursor := r.plan.Windows(windowLength(r.timeline.Speed()))
@@ -194,7 +196,7 @@ func (r *Run) Start(ctx context.Context) (err error) {
 	r.progress("links", len(r.director.up()), len(r.director.up()))
 	if n := len(r.oracle.members); n > 0 {
 		r.progress("routes", 0, n)
-		if _, err := r.oracle.update(ctx); err != nil {
+		if _, err := r.oracle.update(ctx, false); err != nil {
 			return err
 		}
 		r.progress("routes", n, n)
@@ -209,6 +211,7 @@ func (r *Run) Start(ctx context.Context) (err error) {
 		"director":   r.director.direct,
 		"oracle":     r.oracle.follow,
 		"metrics":    r.metrics.follow,
+		"traffic":    r.carried.follow,
 		"prober":     r.prober.probe,
 		"watch":      r.watch,
 		"neighbours": r.watchAdjacencies,

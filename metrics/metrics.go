@@ -278,8 +278,8 @@ func (s sink) carrying(st *emulation.Status) {
 	s.counter(sentBytes, float64(n.SentBytes))
 	s.counter(gotFrames, float64(n.ReceivedFrames))
 	s.counter(gotBytes, float64(n.ReceivedBytes))
-	for _, d := range dropsOf(n) {
-		s.counter(drops, float64(d.frames), d.reason)
+	for _, d := range n.Drops() {
+		s.counter(drops, float64(d.Frames), d.Reason)
 	}
 	s.counter(unread, float64(st.Fidelity.Lost.Queue))
 	s.histogram(lateFrames, st.Carrying.Lateness)
@@ -292,18 +292,6 @@ func (s sink) carrying(st *emulation.Status) {
 	}
 	s.flag(realTime, st.Carrying.RealTime)
 	s.gauge(workers, float64(st.Carrying.Workers))
-}
-
-type drop struct {
-	reason string
-	frames uint64
-}
-
-func dropsOf(n *fabric.Counters) []drop {
-	return []drop{
-		{"no-link", n.DropNoLink}, {"queue", n.DropQueue}, {"loss", n.DropLoss}, {"in-flight", n.DropInFlight},
-		{"device", n.DropDevice}, {"overload", n.DropOverload}, {"forged", n.DropForged},
-	}
 }
 
 // port gives the series of a port that was chosen.
@@ -319,9 +307,5 @@ func (c *collector) port(s sink, p *plan.Port) {
 	s.counter(portSentB, float64(n.SentBytes), name, p.Name)
 	s.counter(portGotF, float64(n.ReceivedFrames), name, p.Name)
 	s.counter(portGotB, float64(n.ReceivedBytes), name, p.Name)
-	var lost uint64
-	for _, d := range dropsOf(&n) {
-		lost += d.frames
-	}
-	s.counter(portDrops, float64(lost), name, p.Name)
+	s.counter(portDrops, float64(n.Dropped()), name, p.Name)
 }

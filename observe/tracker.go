@@ -1,6 +1,10 @@
 package observe
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // Settled is how long no table must change, in the scale of the instants, until what a
 // change of topology brought about counts as over.
@@ -12,13 +16,16 @@ type Convergence struct {
 	Up, Down int // links that came and went
 	// First tells the change from others: what the caller gave with it.
 	First int
-	// Changes of tables until the next change of topology, in how many nodes, and when
-	// the last was.
+	// Changes of tables until the next change of topology, or until routers act ahead of
+	// it, in how many nodes, and when the last was.
 	Changes, Nodes int
 	LastChange     time.Duration
-	// Pairs that it cut off although a way existed, and until when the last of them was
-	// cut off. Restored says that then all had been forwarded again: the sky took the way
-	// from none of them meanwhile, and it was not the end.
+	// Ahead are changes of tables before it, since routers foresaw it.
+	Ahead int
+	// Pairs that it cut off although a way existed, or that acting ahead of it did, and
+	// until when the last of them was cut off; At if that was before. Restored says that
+	// then all had been forwarded again: the sky took the way from none of them
+	// meanwhile, and it was not the end.
 	Pairs    int
 	Restored bool
 	Until    time.Duration
@@ -26,8 +33,8 @@ type Convergence struct {
 	// they were in a loop, both summed up over pairs.
 	Lost, Loop time.Duration
 	LoopPairs  int
-	// Overlapped: the next change of topology came before this was over, or before it can
-	// be told that no table reacts.
+	// Overlapped: the next change of topology came, or routers acted ahead of it, before
+	// this was over, or before it can be told that no table reacts.
 	Overlapped bool
 	// Open: some pairs were still cut off at the end.
 	Open bool
@@ -45,12 +52,14 @@ type Outage struct {
 
 // Tracker attributes what pairs and tables do to changes of topology. Pairs belong to
 // the change that came last before they were cut off, until they are forwarded again;
-// table changes to the one that came last before them. Instants must not decrease.
-// What happens before the first Topology, as the bring-up, belongs to none.
+// table changes to the one that came last before them; both to the one that comes next
+// while routers act ahead of it. Instants must not decrease. What happens before the first
+// Topology, as the bring-up, belongs to none.
 type Tracker struct {
 	pairs  []tracked
 	events []*following // those that are not over, oldest first
 	last   *following
+	next   *following // that routers have foreseen, nil if none
 	done   []Convergence
 	outage []Outage
 }
@@ -92,20 +101,57 @@ func (t *Tracker) Topology(at time.Duration, up, down, first int) {
 		t.last.Down += down
 		return
 	}
+	t.leave(at)
+	if t.next == nil {
+		t.expect()
+	}
+	t.last, t.next = t.next, nil
+	l := t.last
+	l.At, l.Up, l.Down, l.First = at, up, down, first
+	if len(l.cut) > 0 {
+		l.Until = at
+	}
+	t.finish()
+}
+
+// Foresee notes that routers begin to act ahead of the next change of topology: what
+// happens from now on belongs to that.
+func (t *Tracker) Foresee(at time.Duration) {
+	if t.last == nil || t.next != nil {
+		return
+	}
+	t.leave(at)
+	t.expect()
+}
+
+// expect makes the next change, of which nothing is known yet.
+func (t *Tracker) expect() {
+	t.next = &following{nodes: make(map[int32]bool), loops: make(map[int]bool), cut: make(map[int]bool)}
+	t.events = append(t.events, t.next)
+}
+
+// leave notes that what happens from an instant on is not the last change's.
+func (t *Tracker) leave(at time.Duration) {
 	if l := t.last; l != nil && (l.open > 0 || at-max(l.At, l.LastChange) < Settled) {
 		l.Overlapped = true
 	}
-	t.last = &following{
-		Convergence: Convergence{At: at, Up: up, Down: down, First: first},
-		nodes:       make(map[int32]bool), loops: make(map[int]bool), cut: make(map[int]bool),
+}
+
+// current is the change that things belong to that happen now, nil if none.
+func (t *Tracker) current() *following {
+	if t.next != nil {
+		return t.next
 	}
-	t.events = append(t.events, t.last)
-	t.finish()
+	return t.last
 }
 
 // Table notes that a node's table changed.
 func (t *Tracker) Table(at time.Duration, node int32) {
-	if l := t.last; l != nil {
+	switch l := t.current(); {
+	case l == nil:
+	case l == t.next:
+		l.Ahead++
+	default:
 		l.Changes++
 		l.nodes[node] = true
 		l.LastChange = at
@@ -131,8 +177,8 @@ func (t *Tracker) Pair(at time.Duration, pair int, s State) {
 		p.from, p.held = at, [Loop + 1]time.Duration{}
 	}
 	cut := s == BlackHole || s == Loop
-	if cut && p.by == nil && t.last != nil && p.been {
-		p.by = t.last
+	if by := t.current(); cut && p.by == nil && by != nil && p.been {
+		p.by = by
 		p.by.open++
 		p.by.cut[pair] = true
 	}
@@ -176,12 +222,12 @@ func (p *tracked) longest() State {
 	return longest
 }
 
-// finish takes out what is over: changes that no pair is cut off by, but for the last,
-// which more may follow from.
+// finish takes out what is over: changes that no pair is cut off by, but for the last and
+// the next, which more may follow from.
 func (t *Tracker) finish() {
 	left := t.events[:0]
 	for _, e := range t.events {
-		if e.open > 0 || e == t.last {
+		if e.open > 0 || e == t.last || e == t.next {
 			left = append(left, e)
 			continue
 		}
@@ -206,13 +252,26 @@ func (t *Tracker) Close(at time.Duration) {
 			t.outage = append(t.outage, Outage{From: p.from, To: at, Pair: i, Cause: p.longest(), Open: true, Lost: p.lost()})
 		}
 	}
+	if n := t.next; n != nil { // it was foreseen, and did not come
+		t.events = slices.DeleteFunc(t.events, func(e *following) bool { return e == n })
+		t.last.take(n)
+	}
 	for _, e := range t.events {
 		if e.open > 0 {
 			e.Until = at
 		}
 		t.done = append(t.done, e.result(e.open > 0))
 	}
-	t.events, t.last = nil, nil
+	t.events, t.last, t.next = nil, nil, nil
+}
+
+// take adds what another one has done to pairs.
+func (e *following) take(o *following) {
+	maps.Copy(e.cut, o.cut)
+	maps.Copy(e.loops, o.loops)
+	e.open, e.away = e.open+o.open, e.away || o.away
+	e.Lost, e.Loop = e.Lost+o.Lost, e.Loop+o.Loop
+	e.Until = max(e.Until, o.Until)
 }
 
 // Take hands out what is over since the last Take.

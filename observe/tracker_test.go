@@ -77,6 +77,44 @@ func TestTrackerTakesNoWayForNoRepair(t *testing.T) {
 	}
 }
 
+// What routers do ahead of a change that they have foreseen is that change's, and not the
+// last one's: the tables that they change, and the pairs that they cut off meanwhile.
+func TestTrackerForesees(t *testing.T) {
+	tr := NewTracker(3)
+	for i := range 3 {
+		tr.Pair(0, i, Reachable)
+	}
+	tr.Foresee(10 * ms) // ahead of the first one: bring-up, which belongs to none
+	tr.Table(20*ms, 1)
+	tr.Topology(100*ms, 1, 0, 1)
+	tr.Table(120*ms, 1)
+	tr.Foresee(5000 * ms)
+	tr.Table(5100*ms, 2)
+	tr.Foresee(5100 * ms) // of one change by several routers
+	tr.Pair(5100*ms, 0, Loop)
+	tr.Table(5130*ms, 3)
+	tr.Pair(5130*ms, 0, Reachable)
+	tr.Topology(9000*ms, 0, 1, 2)
+	tr.Foresee(9100 * ms) // soon after: the last change may not be over
+	tr.Pair(9100*ms, 1, BlackHole)
+	tr.Topology(9200*ms, 0, 1, 3)
+	tr.Table(9210*ms, 1)
+	tr.Pair(9210*ms, 1, Reachable)
+	tr.Foresee(15000 * ms) // of something that does not come
+	tr.Table(15010*ms, 1)
+	tr.Pair(15010*ms, 2, BlackHole)
+	tr.Close(15060 * ms)
+	c, _ := tr.Take()
+	want := []Convergence{
+		{At: 100 * ms, Up: 1, First: 1, Changes: 1, Nodes: 1, LastChange: 120 * ms},
+		{At: 9000 * ms, Down: 1, First: 2, Ahead: 2, Pairs: 1, LoopPairs: 1, Loop: 30 * ms, Lost: 30 * ms, Restored: true, Until: 9000 * ms, Overlapped: true},
+		{At: 9200 * ms, Down: 1, First: 3, Changes: 1, Nodes: 1, LastChange: 9210 * ms, Pairs: 2, Lost: 110*ms + 50*ms, Until: 15060 * ms, Open: true},
+	}
+	if !slices.Equal(c, want) {
+		t.Errorf("convergence\n%+v, want\n%+v", c, want)
+	}
+}
+
 // A change of topology that comes before any table has reacted to the last one may have
 // what it brought about counted for it.
 func TestTrackerOverlaps(t *testing.T) {
@@ -105,7 +143,9 @@ func TestTrackerAccountsForAllTime(t *testing.T) {
 		var state [pairs]State
 		var been [pairs]bool
 		var cut, away [pairs]time.Duration
-		events, loops := 0, time.Duration(0)
+		events, changes, loops := 1, 0, time.Duration(0)
+		var last time.Duration // event
+		foreseen := false
 		var looping [pairs]time.Duration
 		for i := range state {
 			state[i] = NoPath
@@ -127,14 +167,19 @@ func TestTrackerAccountsForAllTime(t *testing.T) {
 		tr.Topology(0, 1, 0, 0)
 		for range rapid.IntRange(0, 60).Draw(t, "steps") {
 			pass(time.Duration(rapid.IntRange(0, 3).Draw(t, "ms")) * ms)
-			switch rapid.IntRange(0, 4).Draw(t, "what") {
+			switch rapid.IntRange(0, 5).Draw(t, "what") {
 			case 0:
-				if now > 0 {
+				if now > last {
 					events++
 				}
+				last = now
 				tr.Topology(now, 1, 0, 0)
 			case 1:
+				changes++
 				tr.Table(now, 0)
+			case 2:
+				foreseen = true // of something that may not come: then its changes are nobody's
+				tr.Foresee(now)
 			default:
 				i := rapid.IntRange(0, pairs-1).Draw(t, "pair")
 				state[i] = State(rapid.IntRange(0, int(Loop)).Draw(t, "state"))
@@ -167,11 +212,15 @@ func TestTrackerAccountsForAllTime(t *testing.T) {
 			}
 		}
 		var loop time.Duration
+		told := 0
 		for _, c := range conv {
-			lost, loop = lost+c.Lost, loop+c.Loop
+			lost, loop, told = lost+c.Lost, loop+c.Loop, told+c.Changes+c.Ahead
 			if c.Pairs > 0 && c.Until < c.At || c.Restored && c.Pairs == 0 || c.LoopPairs > c.Pairs {
 				t.Fatalf("%+v", c)
 			}
+		}
+		if len(conv) != events || told > changes || told < changes && !foreseen {
+			t.Fatalf("%d changes of topology with %d of tables, want %d with %d", len(conv), told, events, changes)
 		}
 		if lost != wantLost || loop != loops {
 			t.Fatalf("pairs were cut off for %v and in loops for %v, want %v and %v", lost, loop, wantLost, loops)

@@ -81,6 +81,9 @@ type Convergence struct {
 	Changes    int32  `json:"changes" parquet:"changes"`
 	Nodes      int32  `json:"nodes" parquet:"nodes"`
 	LastChange *int64 `json:"last_change_us,omitempty" parquet:"last_change_us,optional"`
+	// Ahead are changes of tables before the event, by routers that act ahead of it: the
+	// oracle, and daemons with foresight. They are not in Changes.
+	Ahead int32 `json:"ahead,omitempty" parquet:"ahead"`
 	// Pairs that it took the way from, when all of these forwarded again, and until
 	// when the last of them was cut off. Restored is nil if that ended for some since
 	// the sky had no way for them any more, or did not end; both are if there was none.
@@ -90,8 +93,8 @@ type Convergence struct {
 	Lost      int64  `json:"lost_us" parquet:"lost_us"` // sum over pairs of the time without a way although one existed
 	Loop      int64  `json:"loop_us" parquet:"loop_us"` // sum over pairs of the time in a loop
 	LoopPairs int32  `json:"loop_pairs" parquet:"loop_pairs"`
-	// Overlapped: another change of topology came before this one was over, so that
-	// some table changes counted for that one may be due to this.
+	// Overlapped: another change of topology came, or routers acted ahead of it, before
+	// this one was over, so that some table changes counted for that one may be due to this.
 	Overlapped bool `json:"overlapped,omitempty" parquet:"overlapped"`
 	// Open: the run ended before it was over.
 	Open bool `json:"open,omitempty" parquet:"open"`

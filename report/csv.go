@@ -144,7 +144,7 @@ func (r *Report) outageRows(row func(...string)) error {
 }
 
 func (r *Report) convergenceRows(row func(...string)) error {
-	row("variant", "repetition", "at_s", "kind", "links", "a", "b", "class", "table_changes", "nodes", "settle_s", "pairs", "repair_s", "lost_pair_s", "loop_pair_s", "overlapped")
+	row("variant", "repetition", "at_s", "kind", "links", "a", "b", "class", "changes_ahead", "table_changes", "nodes", "settle_s", "pairs", "repair_s", "lost_pair_s", "loop_pair_s", "overlapped")
 	after := func(at int64, then *int64) string {
 		if then == nil {
 			return ""
@@ -155,7 +155,7 @@ func (r *Report) convergenceRows(row func(...string)) error {
 		if !f.within(c.At) {
 			return
 		}
-		row(v.Name, strconv.Itoa(repetition(f.Run)), cell(f.since(c.At)), c.Kind, strconv.Itoa(int(c.Links)), c.A, c.B, c.Class, strconv.Itoa(int(c.Changes)), strconv.Itoa(int(c.Nodes)),
+		row(v.Name, strconv.Itoa(repetition(f.Run)), cell(f.since(c.At)), c.Kind, strconv.Itoa(int(c.Links)), c.A, c.B, c.Class, strconv.Itoa(int(c.Ahead)), strconv.Itoa(int(c.Changes)), strconv.Itoa(int(c.Nodes)),
 			after(c.At, c.LastChange), strconv.Itoa(int(c.Pairs)), after(c.At, c.Restored), cell(float64(c.Lost)*micro), cell(float64(c.Loop)*micro), strconv.FormatBool(c.Overlapped))
 	})
 }

@@ -264,9 +264,9 @@ func tailLines(st *pb.Status, s style, width int) []string {
 	}
 	lines = append(lines, flow(width, "frames", fmt.Sprintf("%d delivered, %s", c.GetReceivedFrames(), quantity(st.GetFramesPerSecond(), "frames/s")),
 		"dropped: "+strings.TrimPrefix(dropped, ", "))...)
-	if own := c.GetDropDevice() + c.GetDropOverload() + f.GetUnreadFrames(); own > 0 {
-		lines = append(lines, s.bad.Render(fmt.Sprintf("%*s%d frames lost by the emulator itself (%d not taken by devices, %d for want of buffers, %d not read in time)", labelWidth, "",
-			own, c.GetDropDevice(), c.GetDropOverload(), f.GetUnreadFrames())))
+	if own := c.GetDropDevice() + c.GetDropOverload() + c.GetDropUnderlay() + f.GetUnreadFrames(); own > 0 {
+		lines = append(lines, s.bad.Render(fmt.Sprintf("%*s%d frames lost by the emulator itself (%d not taken by devices, %d for want of buffers, %d between hosts, %d not read in time)", labelWidth, "",
+			own, c.GetDropDevice(), c.GetDropOverload(), c.GetDropUnderlay(), f.GetUnreadFrames())))
 	}
 	if n := c.GetForged(); n > 0 {
 		kept := "carried all the same"

@@ -106,8 +106,8 @@ func (r *run) collect(out chan<- prometheus.Metric) {
 	count(descSent, s.Counters.SentFrames)
 	count(descSentBytes, s.Counters.SentBytes)
 	count(descReceived, s.Counters.ReceivedFrames)
-	for reason, n := range drops(&s.Counters) {
-		count(descDropped, n, reason)
+	for _, d := range s.Counters.Drops() {
+		count(descDropped, d.Frames, d.Reason)
 	}
 	quantiles := func(d *prometheus.Desc, h *fabric.Histogram) {
 		gauge(d, h.Quantile(0.5).Seconds(), "0.5")
@@ -136,14 +136,6 @@ func (r *run) collect(out chan<- prometheus.Metric) {
 
 // differences that underlay.PeerStatus may name.
 var differences = []string{"version", "release", "run"}
-
-// drops by reason, each of which there always is.
-func drops(c *fabric.Counters) map[string]uint64 {
-	return map[string]uint64{
-		"no-link": c.DropNoLink, "queue": c.DropQueue, "loss": c.DropLoss, "in-flight": c.DropInFlight,
-		"forged": c.DropForged, "device": c.DropDevice, "overload": c.DropOverload, "underlay": c.DropUnderlay,
-	}
-}
 
 // peers are what the fabric says of other workers.
 func (r *run) peers() []underlay.PeerStatus {

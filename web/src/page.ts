@@ -61,17 +61,22 @@ export class Page implements Desk {
     );
     this.session.unplanned = () => void this.#edit();
     this.session.loaded = () => this.stage.invalidate();
-    this.session.shown.watch((shown) => shown && this.#load(shown));
+    this.session.shown.watch((shown) => shown && this.#loaded(shown));
     this.session.selection.watch((selection) => this.#selected(selection));
     this.session.connection.watch((connection) => this.#connection(connection));
     let stoodAt = NaN;
-    this.session.status.watch((status) => {
-      this.#failures(status?.failures ?? []);
+    this.session.status.watch(() => {
+      this.#failures();
       const { moving, shown } = this.session.clock;
       if (!moving && shown !== stoodAt) this.stage.invalidate();
       stoodAt = shown;
     });
-    this.session.traffic.watch((bits) => (this.stage.bitsPerSecond = bits));
+    this.session.traffic.watch(() => this.#load());
+    this.session.past.watch(() => {
+      this.#failures();
+      this.#load();
+      this.redraw();
+    });
     this.#fit();
     const observer = new ResizeObserver(() => this.#fit());
     for (const id of ["page", "timeline", "panel"]) observer.observe(part(id));
@@ -110,7 +115,13 @@ export class Page implements Desk {
     void attempt(this, () => openTerminal(this.session.source, part("page"), node, program));
   }
 
-  #load(shown: Shown): void {
+  /** Colours links by what they carry, or carried then. Nothing is known of the future. */
+  #load(): void {
+    const { past, traffic, ahead } = this.session;
+    this.stage.bitsPerSecond = past.value?.bits ?? (ahead ? new Float32Array(0) : traffic.value);
+  }
+
+  #loaded(shown: Shown): void {
     const { motion, contacts, inventory, epoch } = shown;
     const { clock } = this.session;
     if (!inventory.message.running) {
@@ -255,9 +266,11 @@ export class Page implements Desk {
     }));
   }
 
-  #failures(failures: readonly Failure[]): void {
-    const inventory = this.session.inventory;
+  /** Marks what is broken, or was broken then. */
+  #failures(): void {
+    const { inventory, past, status } = this.session;
     if (!inventory) return;
+    const failures = past.value?.failures ?? status.value?.failures ?? [];
     const nodes = new Set<number>();
     const cut = new LinkSet();
     const impaired = new LinkSet();

@@ -111,6 +111,65 @@ describe("page", { skip: whyNot() || false }, () => {
   );
 
   it(
+    "is light or dark, by key and from then on",
+    on("6x11", {}, async (page) => {
+      const look = () =>
+        page.evaluate(() => {
+          const { scheme } = document.documentElement.dataset;
+          return { scheme, stage: globalThis.orrery.stage.palette.background.getHex(), paper: getComputedStyle(document.body).backgroundColor };
+        });
+      const before = await look();
+      await page.keyboard.press("l");
+      const after = await look();
+      assert.deepEqual([before.scheme, after.scheme].sort(), ["dark", "light"]);
+      assert.notEqual(after.stage, before.stage);
+      assert.notEqual(after.paper, before.paper);
+      await page.reload();
+      await page.waitForFunction(() => globalThis.orrery?.stage.links);
+      assert.deepEqual(await look(), after);
+      await page.keyboard.press("l");
+      assert.deepEqual(await look(), before);
+    }),
+  );
+
+  it(
+    "draws the contacts of what is selected on the timeline",
+    on("6x11", {}, async (page) => {
+      await page.evaluate(() => globalThis.orrery.select({ kind: "node", name: "svalbard" }));
+      // Of a station with one port there is one row: painted where the plan has a contact, and bare where it has none.
+      const seen = () =>
+        page.evaluate(async () => {
+          const { session } = globalThis.orrery;
+          const strip = document.querySelector("#timeline .strip");
+          const [from, to] = ["aria-valuemin", "aria-valuemax"].map((name) => Number(strip.getAttribute(name)));
+          const time = (s) => ({ seconds: BigInt(s), nanos: 0 });
+          const answer = await session.source.sky.getContacts({ from: time(from), to: time(to), nodes: [session.inventory.node("svalbard")] });
+          const spans = new Float64Array(answer.spans.slice().buffer);
+          const canvas = strip.querySelector("canvas");
+          const ratio = canvas.width / canvas.clientWidth;
+          const row = canvas.getContext("2d").getImageData(0, Math.round(19 * ratio), canvas.width, 1).data;
+          const x = (t) => ((t - from) / (to - from)) * canvas.width;
+          // A mark of the time or of the present may stand at one of the places.
+          const painted = (a, b) => [0.3, 0.45, 0.6, 0.7].filter((u) => row[4 * Math.round(x(a) + u * (x(b) - x(a))) + 3] > 165).length >= 3;
+          const result = { contacts: [], gaps: [] };
+          for (let i = 0; i < answer.count; i++) {
+            const [start, end, next] = [Math.max(spans[2 * i], from), spans[2 * i + 1], i + 1 < answer.count ? spans[2 * i + 2] : to];
+            if (x(end) - x(start) > 8) result.contacts.push(painted(start, end));
+            if (x(next) - x(end) > 12) result.gaps.push(painted(end, next));
+          }
+          return result;
+        });
+      let last;
+      for (let tries = 0; tries < 50; tries++) {
+        last = await seen();
+        if (last.contacts.length && last.contacts.every(Boolean) && !last.gaps.some(Boolean)) return;
+        await page.waitForTimeout(200);
+      }
+      assert.fail(`bars at contacts ${last.contacts}, in gaps ${last.gaps}`);
+    }),
+  );
+
+  it(
     "goes to any instant on the timeline, and back to now",
     on("6x11", {}, async (page) => {
       const strip = await page.locator("#timeline .strip").boundingBox();

@@ -153,11 +153,38 @@ describe("steering a run", { skip: whyNoRun(scenario) || false }, () => {
       await page.locator(".failures", { hasText: "is cut" }).waitFor();
       await page.locator("#panel dd", { hasText: "not now" }).waitFor();
       await page.waitForFunction(() => !globalThis.orrery.session.status.value.pairs.some((pair) => pair.reachable));
+      const cut = await page.evaluate(() => globalThis.orrery.session.clock.present);
+      await page.keyboard.press("Escape");
+      const cell = page.locator("#panel .matrix button");
+      assert.equal(await cell.count(), 1); // two stations
+      assert.equal((await cell.innerText()).trim(), "×");
+      assert.equal(await cell.getAttribute("class"), "bad");
+      await selectLink(page, "madrid");
       await undo(page);
       await page.locator("#panel dd", { hasText: "up" }).first().waitFor();
       await page.keyboard.press("Escape");
       await page.locator("ol.events", { hasText: port.split(":")[0] }).waitFor();
       await page.waitForFunction(() => globalThis.orrery.session.status.value.pairs.some((pair) => pair.reachable));
+      // About half a second there and back, in the cell and in the page's words.
+      await page.waitForFunction(() => /^(4[89]|5[0-6])\d$/.test(document.querySelector("#panel .matrix button").textContent.trim()));
+      assert.match(await cell.getAttribute("aria-label"), /, \d+ ms$/);
+
+      // Back to when it was cut: the stage shows that, and the panel what the link carried. Traffic of the last seconds is not there yet.
+      await selectLink(page, "madrid");
+      await page.evaluate((t) => globalThis.orrery.show(t), cut);
+      await page.locator("#panel dl.then", { hasText: "is cut" }).waitFor();
+      await page.waitForFunction(() => globalThis.orrery.session.past.value?.span);
+      const { span, bits, failures } = await page.evaluate(() => {
+        const { span, bits, failures } = globalThis.orrery.session.past.value;
+        return { span, bits: [...bits], failures: failures.map((failure) => failure.id) };
+      });
+      assert.ok(span[0] <= cut && cut <= span[1], `${span} does not hold ${cut}`);
+      assert.equal(failures.length, 1);
+      assert.ok(bits.some((rate) => rate > 100), `berlin's OSPF still says hello: ${bits}`);
+      await page.locator("#panel dl.then dd", { hasText: "bit/s there" }).waitFor();
+      await page.keyboard.press("n");
+      await page.locator("#panel dl.then").waitFor({ state: "detached" });
+      assert.equal(await page.evaluate(() => globalThis.orrery.session.past.value), undefined);
     }),
   );
 

@@ -202,7 +202,7 @@ func (x Failure_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Kind.Descriptor instead.
 func (Failure_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{59, 0}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{61, 0}
 }
 
 type GetStatusRequest struct {
@@ -899,8 +899,10 @@ type Counters struct {
 	DropOverload   uint64                 `protobuf:"varint,10,opt,name=drop_overload,json=dropOverload,proto3" json:"drop_overload,omitempty"`
 	// Frames with a source address that is not their node's: all, and those of
 	// them that were dropped since the scenario says so.
-	Forged        uint64 `protobuf:"varint,11,opt,name=forged,proto3" json:"forged,omitempty"`
-	DropForged    uint64 `protobuf:"varint,12,opt,name=drop_forged,json=dropForged,proto3" json:"drop_forged,omitempty"`
+	Forged     uint64 `protobuf:"varint,11,opt,name=forged,proto3" json:"forged,omitempty"`
+	DropForged uint64 `protobuf:"varint,12,opt,name=drop_forged,json=dropForged,proto3" json:"drop_forged,omitempty"`
+	// Between hosts: not taken by the underlay, or brought too late to keep order.
+	DropUnderlay  uint64 `protobuf:"varint,13,opt,name=drop_underlay,json=dropUnderlay,proto3" json:"drop_underlay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1015,6 +1017,13 @@ func (x *Counters) GetForged() uint64 {
 func (x *Counters) GetDropForged() uint64 {
 	if x != nil {
 		return x.DropForged
+	}
+	return 0
+}
+
+func (x *Counters) GetDropUnderlay() uint64 {
+	if x != nil {
+		return x.DropUnderlay
 	}
 	return 0
 }
@@ -4303,6 +4312,131 @@ func (x *WatchTrafficResponse) GetDropsPerSecond() []byte {
 	return nil
 }
 
+type GetTrafficRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ScenarioTime  *durationpb.Duration   `protobuf:"bytes,1,opt,name=scenario_time,json=scenarioTime,proto3" json:"scenario_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTrafficRequest) Reset() {
+	*x = GetTrafficRequest{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTrafficRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTrafficRequest) ProtoMessage() {}
+
+func (x *GetTrafficRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTrafficRequest.ProtoReflect.Descriptor instead.
+func (*GetTrafficRequest) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *GetTrafficRequest) GetScenarioTime() *durationpb.Duration {
+	if x != nil {
+		return x.ScenarioTime
+	}
+	return nil
+}
+
+type GetTrafficResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The period that the rates are means of, in scenario time: 5 s of the host's at
+	// first, and the longer the longer the run is. Absent where nothing was measured: in
+	// the future, and in the last seconds.
+	From *durationpb.Duration `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To   *durationpb.Duration `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// As in WatchTrafficResponse, per second of the host's clock.
+	BitsPerSecond  []byte `protobuf:"bytes,3,opt,name=bits_per_second,json=bitsPerSecond,proto3" json:"bits_per_second,omitempty"`
+	DropsPerSecond []byte `protobuf:"bytes,4,opt,name=drops_per_second,json=dropsPerSecond,proto3" json:"drops_per_second,omitempty"`
+	// Failures that held at that very instant.
+	Failures      []*Failure `protobuf:"bytes,5,rep,name=failures,proto3" json:"failures,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTrafficResponse) Reset() {
+	*x = GetTrafficResponse{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTrafficResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTrafficResponse) ProtoMessage() {}
+
+func (x *GetTrafficResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTrafficResponse.ProtoReflect.Descriptor instead.
+func (*GetTrafficResponse) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *GetTrafficResponse) GetFrom() *durationpb.Duration {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *GetTrafficResponse) GetTo() *durationpb.Duration {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *GetTrafficResponse) GetBitsPerSecond() []byte {
+	if x != nil {
+		return x.BitsPerSecond
+	}
+	return nil
+}
+
+func (x *GetTrafficResponse) GetDropsPerSecond() []byte {
+	if x != nil {
+		return x.DropsPerSecond
+	}
+	return nil
+}
+
+func (x *GetTrafficResponse) GetFailures() []*Failure {
+	if x != nil {
+		return x.Failures
+	}
+	return nil
+}
+
 type MeasureThroughputRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	From  string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
@@ -4319,7 +4453,7 @@ type MeasureThroughputRequest struct {
 
 func (x *MeasureThroughputRequest) Reset() {
 	*x = MeasureThroughputRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[57]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4331,7 +4465,7 @@ func (x *MeasureThroughputRequest) String() string {
 func (*MeasureThroughputRequest) ProtoMessage() {}
 
 func (x *MeasureThroughputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[57]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4344,7 +4478,7 @@ func (x *MeasureThroughputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeasureThroughputRequest.ProtoReflect.Descriptor instead.
 func (*MeasureThroughputRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{57}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *MeasureThroughputRequest) GetFrom() string {
@@ -4398,7 +4532,7 @@ type MeasureThroughputResponse struct {
 
 func (x *MeasureThroughputResponse) Reset() {
 	*x = MeasureThroughputResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[58]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4410,7 +4544,7 @@ func (x *MeasureThroughputResponse) String() string {
 func (*MeasureThroughputResponse) ProtoMessage() {}
 
 func (x *MeasureThroughputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[58]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4423,7 +4557,7 @@ func (x *MeasureThroughputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeasureThroughputResponse.ProtoReflect.Descriptor instead.
 func (*MeasureThroughputResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{58}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *MeasureThroughputResponse) GetIntervals() []*MeasureThroughputResponse_Interval {
@@ -4490,7 +4624,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[59]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4502,7 +4636,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[59]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4515,7 +4649,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{59}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Failure) GetId() string {
@@ -4583,7 +4717,7 @@ type InjectRequest struct {
 
 func (x *InjectRequest) Reset() {
 	*x = InjectRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[60]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4595,7 +4729,7 @@ func (x *InjectRequest) String() string {
 func (*InjectRequest) ProtoMessage() {}
 
 func (x *InjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[60]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4608,7 +4742,7 @@ func (x *InjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InjectRequest.ProtoReflect.Descriptor instead.
 func (*InjectRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{60}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *InjectRequest) GetFailure() *Failure {
@@ -4627,7 +4761,7 @@ type InjectResponse struct {
 
 func (x *InjectResponse) Reset() {
 	*x = InjectResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[61]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4639,7 +4773,7 @@ func (x *InjectResponse) String() string {
 func (*InjectResponse) ProtoMessage() {}
 
 func (x *InjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[61]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4652,7 +4786,7 @@ func (x *InjectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InjectResponse.ProtoReflect.Descriptor instead.
 func (*InjectResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{61}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *InjectResponse) GetFailure() *Failure {
@@ -4673,7 +4807,7 @@ type UndoRequest struct {
 
 func (x *UndoRequest) Reset() {
 	*x = UndoRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[62]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4685,7 +4819,7 @@ func (x *UndoRequest) String() string {
 func (*UndoRequest) ProtoMessage() {}
 
 func (x *UndoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[62]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4698,7 +4832,7 @@ func (x *UndoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndoRequest.ProtoReflect.Descriptor instead.
 func (*UndoRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{62}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *UndoRequest) GetIds() []string {
@@ -4725,7 +4859,7 @@ type UndoResponse struct {
 
 func (x *UndoResponse) Reset() {
 	*x = UndoResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[63]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4737,7 +4871,7 @@ func (x *UndoResponse) String() string {
 func (*UndoResponse) ProtoMessage() {}
 
 func (x *UndoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[63]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4750,7 +4884,7 @@ func (x *UndoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndoResponse.ProtoReflect.Descriptor instead.
 func (*UndoResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{63}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *UndoResponse) GetUndone() []*Failure {
@@ -4768,7 +4902,7 @@ type ListFailuresRequest struct {
 
 func (x *ListFailuresRequest) Reset() {
 	*x = ListFailuresRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[64]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4780,7 +4914,7 @@ func (x *ListFailuresRequest) String() string {
 func (*ListFailuresRequest) ProtoMessage() {}
 
 func (x *ListFailuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[64]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4793,7 +4927,7 @@ func (x *ListFailuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFailuresRequest.ProtoReflect.Descriptor instead.
 func (*ListFailuresRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{64}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{66}
 }
 
 type ListFailuresResponse struct {
@@ -4805,7 +4939,7 @@ type ListFailuresResponse struct {
 
 func (x *ListFailuresResponse) Reset() {
 	*x = ListFailuresResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[65]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4817,7 +4951,7 @@ func (x *ListFailuresResponse) String() string {
 func (*ListFailuresResponse) ProtoMessage() {}
 
 func (x *ListFailuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[65]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4830,7 +4964,7 @@ func (x *ListFailuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFailuresResponse.ProtoReflect.Descriptor instead.
 func (*ListFailuresResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{65}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ListFailuresResponse) GetFailures() []*Failure {
@@ -4852,7 +4986,7 @@ type MeasureThroughputResponse_Interval struct {
 
 func (x *MeasureThroughputResponse_Interval) Reset() {
 	*x = MeasureThroughputResponse_Interval{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[66]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4864,7 +4998,7 @@ func (x *MeasureThroughputResponse_Interval) String() string {
 func (*MeasureThroughputResponse_Interval) ProtoMessage() {}
 
 func (x *MeasureThroughputResponse_Interval) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[66]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4877,7 +5011,7 @@ func (x *MeasureThroughputResponse_Interval) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use MeasureThroughputResponse_Interval.ProtoReflect.Descriptor instead.
 func (*MeasureThroughputResponse_Interval) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{58, 0}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{60, 0}
 }
 
 func (x *MeasureThroughputResponse_Interval) GetFrom() *durationpb.Duration {
@@ -4980,7 +5114,7 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x04sent\x18\b \x01(\x03R\x04sent\x12\x12\n" +
 	"\x04lost\x18\t \x01(\x03R\x04lost\x12/\n" +
 	"\x05since\x18\n" +
-	" \x01(\v2\x19.google.protobuf.DurationR\x05since\"\x9d\x03\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x05since\"\xc2\x03\n" +
 	"\bCounters\x12\x1f\n" +
 	"\vsent_frames\x18\x01 \x01(\x04R\n" +
 	"sentFrames\x12\x1d\n" +
@@ -5000,7 +5134,8 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	" \x01(\x04R\fdropOverload\x12\x16\n" +
 	"\x06forged\x18\v \x01(\x04R\x06forged\x12\x1f\n" +
 	"\vdrop_forged\x18\f \x01(\x04R\n" +
-	"dropForged\"\x90\x06\n" +
+	"dropForged\x12#\n" +
+	"\rdrop_underlay\x18\r \x01(\x04R\fdropUnderlay\"\x90\x06\n" +
 	"\bFidelity\x12<\n" +
 	"\flateness_p50\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\vlatenessP50\x12<\n" +
 	"\flateness_p99\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vlatenessP99\x12<\n" +
@@ -5248,7 +5383,15 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x14WatchTrafficResponse\x12>\n" +
 	"\rscenario_time\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\fscenarioTime\x12&\n" +
 	"\x0fbits_per_second\x18\x02 \x01(\fR\rbitsPerSecond\x12(\n" +
-	"\x10drops_per_second\x18\x03 \x01(\fR\x0edropsPerSecond\"\xbf\x01\n" +
+	"\x10drops_per_second\x18\x03 \x01(\fR\x0edropsPerSecond\"S\n" +
+	"\x11GetTrafficRequest\x12>\n" +
+	"\rscenario_time\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\fscenarioTime\"\xf6\x01\n" +
+	"\x12GetTrafficResponse\x12-\n" +
+	"\x04from\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x04from\x12)\n" +
+	"\x02to\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x02to\x12&\n" +
+	"\x0fbits_per_second\x18\x03 \x01(\fR\rbitsPerSecond\x12(\n" +
+	"\x10drops_per_second\x18\x04 \x01(\fR\x0edropsPerSecond\x124\n" +
+	"\bfailures\x18\x05 \x03(\v2\x18.orrery.v1alpha1.FailureR\bfailures\"\xbf\x01\n" +
 	"\x18MeasureThroughputRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x125\n" +
@@ -5300,7 +5443,7 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x10PHASE_CONVERGING\x10\x02\x12\x11\n" +
 	"\rPHASE_RUNNING\x10\x03\x12\x12\n" +
 	"\x0ePHASE_STOPPING\x10\x04\x12\x10\n" +
-	"\fPHASE_FAILED\x10\x052\xf3\x0f\n" +
+	"\fPHASE_FAILED\x10\x052\xcf\x10\n" +
 	"\x0eControlService\x12W\n" +
 	"\tGetStatus\x12!.orrery.v1alpha1.GetStatusRequest\x1a\".orrery.v1alpha1.GetStatusResponse\"\x03\x90\x02\x01\x12Z\n" +
 	"\vWatchStatus\x12#.orrery.v1alpha1.WatchStatusRequest\x1a$.orrery.v1alpha1.WatchStatusResponse0\x01\x12Z\n" +
@@ -5322,7 +5465,9 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\aGetPair\x12\x1f.orrery.v1alpha1.GetPairRequest\x1a .orrery.v1alpha1.GetPairResponse\"\x03\x90\x02\x01\x12Z\n" +
 	"\n" +
 	"ListEvents\x12\".orrery.v1alpha1.ListEventsRequest\x1a#.orrery.v1alpha1.ListEventsResponse\"\x03\x90\x02\x01\x12]\n" +
-	"\fWatchTraffic\x12$.orrery.v1alpha1.WatchTrafficRequest\x1a%.orrery.v1alpha1.WatchTrafficResponse0\x01\x12j\n" +
+	"\fWatchTraffic\x12$.orrery.v1alpha1.WatchTrafficRequest\x1a%.orrery.v1alpha1.WatchTrafficResponse0\x01\x12Z\n" +
+	"\n" +
+	"GetTraffic\x12\".orrery.v1alpha1.GetTrafficRequest\x1a#.orrery.v1alpha1.GetTrafficResponse\"\x03\x90\x02\x01\x12j\n" +
 	"\x11MeasureThroughput\x12).orrery.v1alpha1.MeasureThroughputRequest\x1a*.orrery.v1alpha1.MeasureThroughputResponse\x12I\n" +
 	"\x06Inject\x12\x1e.orrery.v1alpha1.InjectRequest\x1a\x1f.orrery.v1alpha1.InjectResponse\x12C\n" +
 	"\x04Undo\x12\x1c.orrery.v1alpha1.UndoRequest\x1a\x1d.orrery.v1alpha1.UndoResponse\x12`\n" +
@@ -5341,7 +5486,7 @@ func file_orrery_v1alpha1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_orrery_v1alpha1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_orrery_v1alpha1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
+var file_orrery_v1alpha1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_orrery_v1alpha1_control_proto_goTypes = []any{
 	(Phase)(0),                                 // 0: orrery.v1alpha1.Phase
 	(Verdict_Level)(0),                         // 1: orrery.v1alpha1.Verdict.Level
@@ -5403,174 +5548,182 @@ var file_orrery_v1alpha1_control_proto_goTypes = []any{
 	(*ListEventsResponse)(nil),                 // 57: orrery.v1alpha1.ListEventsResponse
 	(*WatchTrafficRequest)(nil),                // 58: orrery.v1alpha1.WatchTrafficRequest
 	(*WatchTrafficResponse)(nil),               // 59: orrery.v1alpha1.WatchTrafficResponse
-	(*MeasureThroughputRequest)(nil),           // 60: orrery.v1alpha1.MeasureThroughputRequest
-	(*MeasureThroughputResponse)(nil),          // 61: orrery.v1alpha1.MeasureThroughputResponse
-	(*Failure)(nil),                            // 62: orrery.v1alpha1.Failure
-	(*InjectRequest)(nil),                      // 63: orrery.v1alpha1.InjectRequest
-	(*InjectResponse)(nil),                     // 64: orrery.v1alpha1.InjectResponse
-	(*UndoRequest)(nil),                        // 65: orrery.v1alpha1.UndoRequest
-	(*UndoResponse)(nil),                       // 66: orrery.v1alpha1.UndoResponse
-	(*ListFailuresRequest)(nil),                // 67: orrery.v1alpha1.ListFailuresRequest
-	(*ListFailuresResponse)(nil),               // 68: orrery.v1alpha1.ListFailuresResponse
-	(*MeasureThroughputResponse_Interval)(nil), // 69: orrery.v1alpha1.MeasureThroughputResponse.Interval
-	(*durationpb.Duration)(nil),                // 70: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),              // 71: google.protobuf.Timestamp
+	(*GetTrafficRequest)(nil),                  // 60: orrery.v1alpha1.GetTrafficRequest
+	(*GetTrafficResponse)(nil),                 // 61: orrery.v1alpha1.GetTrafficResponse
+	(*MeasureThroughputRequest)(nil),           // 62: orrery.v1alpha1.MeasureThroughputRequest
+	(*MeasureThroughputResponse)(nil),          // 63: orrery.v1alpha1.MeasureThroughputResponse
+	(*Failure)(nil),                            // 64: orrery.v1alpha1.Failure
+	(*InjectRequest)(nil),                      // 65: orrery.v1alpha1.InjectRequest
+	(*InjectResponse)(nil),                     // 66: orrery.v1alpha1.InjectResponse
+	(*UndoRequest)(nil),                        // 67: orrery.v1alpha1.UndoRequest
+	(*UndoResponse)(nil),                       // 68: orrery.v1alpha1.UndoResponse
+	(*ListFailuresRequest)(nil),                // 69: orrery.v1alpha1.ListFailuresRequest
+	(*ListFailuresResponse)(nil),               // 70: orrery.v1alpha1.ListFailuresResponse
+	(*MeasureThroughputResponse_Interval)(nil), // 71: orrery.v1alpha1.MeasureThroughputResponse.Interval
+	(*durationpb.Duration)(nil),                // 72: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),              // 73: google.protobuf.Timestamp
 }
 var file_orrery_v1alpha1_control_proto_depIdxs = []int32{
 	7,   // 0: orrery.v1alpha1.GetStatusResponse.status:type_name -> orrery.v1alpha1.Status
-	70,  // 1: orrery.v1alpha1.WatchStatusRequest.interval:type_name -> google.protobuf.Duration
+	72,  // 1: orrery.v1alpha1.WatchStatusRequest.interval:type_name -> google.protobuf.Duration
 	7,   // 2: orrery.v1alpha1.WatchStatusResponse.status:type_name -> orrery.v1alpha1.Status
 	0,   // 3: orrery.v1alpha1.Status.phase:type_name -> orrery.v1alpha1.Phase
-	71,  // 4: orrery.v1alpha1.Status.epoch:type_name -> google.protobuf.Timestamp
-	70,  // 5: orrery.v1alpha1.Status.scenario_time:type_name -> google.protobuf.Duration
-	70,  // 6: orrery.v1alpha1.Status.duration:type_name -> google.protobuf.Duration
-	70,  // 7: orrery.v1alpha1.Status.uptime:type_name -> google.protobuf.Duration
+	73,  // 4: orrery.v1alpha1.Status.epoch:type_name -> google.protobuf.Timestamp
+	72,  // 5: orrery.v1alpha1.Status.scenario_time:type_name -> google.protobuf.Duration
+	72,  // 6: orrery.v1alpha1.Status.duration:type_name -> google.protobuf.Duration
+	72,  // 7: orrery.v1alpha1.Status.uptime:type_name -> google.protobuf.Duration
 	20,  // 8: orrery.v1alpha1.Status.failed_processes:type_name -> orrery.v1alpha1.Process
 	13,  // 9: orrery.v1alpha1.Status.last_event:type_name -> orrery.v1alpha1.Event
 	13,  // 10: orrery.v1alpha1.Status.next_event:type_name -> orrery.v1alpha1.Event
 	9,   // 11: orrery.v1alpha1.Status.pairs:type_name -> orrery.v1alpha1.Pair
-	70,  // 12: orrery.v1alpha1.Status.converged_after:type_name -> google.protobuf.Duration
+	72,  // 12: orrery.v1alpha1.Status.converged_after:type_name -> google.protobuf.Duration
 	10,  // 13: orrery.v1alpha1.Status.counters:type_name -> orrery.v1alpha1.Counters
 	11,  // 14: orrery.v1alpha1.Status.fidelity:type_name -> orrery.v1alpha1.Fidelity
-	70,  // 15: orrery.v1alpha1.Status.plan_ahead:type_name -> google.protobuf.Duration
+	72,  // 15: orrery.v1alpha1.Status.plan_ahead:type_name -> google.protobuf.Duration
 	8,   // 16: orrery.v1alpha1.Status.emulator:type_name -> orrery.v1alpha1.Emulator
-	62,  // 17: orrery.v1alpha1.Status.failures:type_name -> orrery.v1alpha1.Failure
-	70,  // 18: orrery.v1alpha1.Pair.measured_rtt:type_name -> google.protobuf.Duration
-	70,  // 19: orrery.v1alpha1.Pair.geometric_rtt:type_name -> google.protobuf.Duration
-	70,  // 20: orrery.v1alpha1.Pair.oracle_rtt:type_name -> google.protobuf.Duration
-	70,  // 21: orrery.v1alpha1.Pair.since:type_name -> google.protobuf.Duration
-	70,  // 22: orrery.v1alpha1.Fidelity.lateness_p50:type_name -> google.protobuf.Duration
-	70,  // 23: orrery.v1alpha1.Fidelity.lateness_p99:type_name -> google.protobuf.Duration
-	70,  // 24: orrery.v1alpha1.Fidelity.lateness_max:type_name -> google.protobuf.Duration
-	70,  // 25: orrery.v1alpha1.Fidelity.event_p50:type_name -> google.protobuf.Duration
-	70,  // 26: orrery.v1alpha1.Fidelity.event_p99:type_name -> google.protobuf.Duration
-	70,  // 27: orrery.v1alpha1.Fidelity.event_max:type_name -> google.protobuf.Duration
+	64,  // 17: orrery.v1alpha1.Status.failures:type_name -> orrery.v1alpha1.Failure
+	72,  // 18: orrery.v1alpha1.Pair.measured_rtt:type_name -> google.protobuf.Duration
+	72,  // 19: orrery.v1alpha1.Pair.geometric_rtt:type_name -> google.protobuf.Duration
+	72,  // 20: orrery.v1alpha1.Pair.oracle_rtt:type_name -> google.protobuf.Duration
+	72,  // 21: orrery.v1alpha1.Pair.since:type_name -> google.protobuf.Duration
+	72,  // 22: orrery.v1alpha1.Fidelity.lateness_p50:type_name -> google.protobuf.Duration
+	72,  // 23: orrery.v1alpha1.Fidelity.lateness_p99:type_name -> google.protobuf.Duration
+	72,  // 24: orrery.v1alpha1.Fidelity.lateness_max:type_name -> google.protobuf.Duration
+	72,  // 25: orrery.v1alpha1.Fidelity.event_p50:type_name -> google.protobuf.Duration
+	72,  // 26: orrery.v1alpha1.Fidelity.event_p99:type_name -> google.protobuf.Duration
+	72,  // 27: orrery.v1alpha1.Fidelity.event_max:type_name -> google.protobuf.Duration
 	12,  // 28: orrery.v1alpha1.Fidelity.verdict:type_name -> orrery.v1alpha1.Verdict
 	12,  // 29: orrery.v1alpha1.Fidelity.worst:type_name -> orrery.v1alpha1.Verdict
-	70,  // 30: orrery.v1alpha1.Fidelity.time_faithful:type_name -> google.protobuf.Duration
-	70,  // 31: orrery.v1alpha1.Fidelity.time_degraded:type_name -> google.protobuf.Duration
-	70,  // 32: orrery.v1alpha1.Fidelity.time_overloaded:type_name -> google.protobuf.Duration
+	72,  // 30: orrery.v1alpha1.Fidelity.time_faithful:type_name -> google.protobuf.Duration
+	72,  // 31: orrery.v1alpha1.Fidelity.time_degraded:type_name -> google.protobuf.Duration
+	72,  // 32: orrery.v1alpha1.Fidelity.time_overloaded:type_name -> google.protobuf.Duration
 	1,   // 33: orrery.v1alpha1.Verdict.level:type_name -> orrery.v1alpha1.Verdict.Level
-	71,  // 34: orrery.v1alpha1.Verdict.since:type_name -> google.protobuf.Timestamp
-	70,  // 35: orrery.v1alpha1.Event.at:type_name -> google.protobuf.Duration
-	71,  // 36: orrery.v1alpha1.Event.host_time:type_name -> google.protobuf.Timestamp
+	73,  // 34: orrery.v1alpha1.Verdict.since:type_name -> google.protobuf.Timestamp
+	72,  // 35: orrery.v1alpha1.Event.at:type_name -> google.protobuf.Duration
+	73,  // 36: orrery.v1alpha1.Event.host_time:type_name -> google.protobuf.Timestamp
 	13,  // 37: orrery.v1alpha1.WatchEventsResponse.event:type_name -> orrery.v1alpha1.Event
 	18,  // 38: orrery.v1alpha1.ListNodesResponse.nodes:type_name -> orrery.v1alpha1.Node
 	19,  // 39: orrery.v1alpha1.Node.ports:type_name -> orrery.v1alpha1.Port
 	20,  // 40: orrery.v1alpha1.Node.processes:type_name -> orrery.v1alpha1.Process
-	70,  // 41: orrery.v1alpha1.Port.delay:type_name -> google.protobuf.Duration
+	72,  // 41: orrery.v1alpha1.Port.delay:type_name -> google.protobuf.Duration
 	10,  // 42: orrery.v1alpha1.Port.counters:type_name -> orrery.v1alpha1.Counters
-	71,  // 43: orrery.v1alpha1.Process.since:type_name -> google.protobuf.Timestamp
+	73,  // 43: orrery.v1alpha1.Process.since:type_name -> google.protobuf.Timestamp
 	23,  // 44: orrery.v1alpha1.ListLinksResponse.links:type_name -> orrery.v1alpha1.Link
-	70,  // 45: orrery.v1alpha1.Link.start:type_name -> google.protobuf.Duration
-	70,  // 46: orrery.v1alpha1.Link.end:type_name -> google.protobuf.Duration
-	70,  // 47: orrery.v1alpha1.Link.delay:type_name -> google.protobuf.Duration
-	70,  // 48: orrery.v1alpha1.ListContactsRequest.from:type_name -> google.protobuf.Duration
-	70,  // 49: orrery.v1alpha1.ListContactsRequest.to:type_name -> google.protobuf.Duration
+	72,  // 45: orrery.v1alpha1.Link.start:type_name -> google.protobuf.Duration
+	72,  // 46: orrery.v1alpha1.Link.end:type_name -> google.protobuf.Duration
+	72,  // 47: orrery.v1alpha1.Link.delay:type_name -> google.protobuf.Duration
+	72,  // 48: orrery.v1alpha1.ListContactsRequest.from:type_name -> google.protobuf.Duration
+	72,  // 49: orrery.v1alpha1.ListContactsRequest.to:type_name -> google.protobuf.Duration
 	23,  // 50: orrery.v1alpha1.ListContactsResponse.contacts:type_name -> orrery.v1alpha1.Link
 	28,  // 51: orrery.v1alpha1.GetPathResponse.kernel:type_name -> orrery.v1alpha1.Path
 	28,  // 52: orrery.v1alpha1.GetPathResponse.oracle:type_name -> orrery.v1alpha1.Path
-	70,  // 53: orrery.v1alpha1.GetPathResponse.scenario_time:type_name -> google.protobuf.Duration
+	72,  // 53: orrery.v1alpha1.GetPathResponse.scenario_time:type_name -> google.protobuf.Duration
 	29,  // 54: orrery.v1alpha1.Path.hops:type_name -> orrery.v1alpha1.Hop
-	70,  // 55: orrery.v1alpha1.Path.delay:type_name -> google.protobuf.Duration
-	70,  // 56: orrery.v1alpha1.Hop.delay:type_name -> google.protobuf.Duration
-	70,  // 57: orrery.v1alpha1.PingRequest.interval:type_name -> google.protobuf.Duration
-	70,  // 58: orrery.v1alpha1.PingResponse.measured_rtt:type_name -> google.protobuf.Duration
-	70,  // 59: orrery.v1alpha1.PingResponse.geometric_rtt:type_name -> google.protobuf.Duration
+	72,  // 55: orrery.v1alpha1.Path.delay:type_name -> google.protobuf.Duration
+	72,  // 56: orrery.v1alpha1.Hop.delay:type_name -> google.protobuf.Duration
+	72,  // 57: orrery.v1alpha1.PingRequest.interval:type_name -> google.protobuf.Duration
+	72,  // 58: orrery.v1alpha1.PingResponse.measured_rtt:type_name -> google.protobuf.Duration
+	72,  // 59: orrery.v1alpha1.PingResponse.geometric_rtt:type_name -> google.protobuf.Duration
 	18,  // 60: orrery.v1alpha1.GetNodeResponse.node:type_name -> orrery.v1alpha1.Node
 	46,  // 61: orrery.v1alpha1.GetNodeResponse.neighbours:type_name -> orrery.v1alpha1.Neighbour
 	47,  // 62: orrery.v1alpha1.GetNodeResponse.routes:type_name -> orrery.v1alpha1.Route
 	23,  // 63: orrery.v1alpha1.GetNodeResponse.links:type_name -> orrery.v1alpha1.Link
-	62,  // 64: orrery.v1alpha1.GetNodeResponse.failures:type_name -> orrery.v1alpha1.Failure
-	70,  // 65: orrery.v1alpha1.GetNodeResponse.scenario_time:type_name -> google.protobuf.Duration
+	64,  // 64: orrery.v1alpha1.GetNodeResponse.failures:type_name -> orrery.v1alpha1.Failure
+	72,  // 65: orrery.v1alpha1.GetNodeResponse.scenario_time:type_name -> google.protobuf.Duration
 	23,  // 66: orrery.v1alpha1.GetLinkResponse.link:type_name -> orrery.v1alpha1.Link
 	52,  // 67: orrery.v1alpha1.GetLinkResponse.delay:type_name -> orrery.v1alpha1.Piece
 	52,  // 68: orrery.v1alpha1.GetLinkResponse.rate:type_name -> orrery.v1alpha1.Piece
 	52,  // 69: orrery.v1alpha1.GetLinkResponse.loss:type_name -> orrery.v1alpha1.Piece
-	70,  // 70: orrery.v1alpha1.GetLinkResponse.known_from:type_name -> google.protobuf.Duration
-	70,  // 71: orrery.v1alpha1.GetLinkResponse.known_to:type_name -> google.protobuf.Duration
+	72,  // 70: orrery.v1alpha1.GetLinkResponse.known_from:type_name -> google.protobuf.Duration
+	72,  // 71: orrery.v1alpha1.GetLinkResponse.known_to:type_name -> google.protobuf.Duration
 	10,  // 72: orrery.v1alpha1.GetLinkResponse.a_counters:type_name -> orrery.v1alpha1.Counters
 	10,  // 73: orrery.v1alpha1.GetLinkResponse.b_counters:type_name -> orrery.v1alpha1.Counters
-	62,  // 74: orrery.v1alpha1.GetLinkResponse.failures:type_name -> orrery.v1alpha1.Failure
-	70,  // 75: orrery.v1alpha1.GetLinkResponse.scenario_time:type_name -> google.protobuf.Duration
-	70,  // 76: orrery.v1alpha1.Piece.start:type_name -> google.protobuf.Duration
+	64,  // 74: orrery.v1alpha1.GetLinkResponse.failures:type_name -> orrery.v1alpha1.Failure
+	72,  // 75: orrery.v1alpha1.GetLinkResponse.scenario_time:type_name -> google.protobuf.Duration
+	72,  // 76: orrery.v1alpha1.Piece.start:type_name -> google.protobuf.Duration
 	9,   // 77: orrery.v1alpha1.GetPairResponse.pair:type_name -> orrery.v1alpha1.Pair
 	28,  // 78: orrery.v1alpha1.GetPairResponse.kernel:type_name -> orrery.v1alpha1.Path
 	28,  // 79: orrery.v1alpha1.GetPairResponse.kernel_back:type_name -> orrery.v1alpha1.Path
 	28,  // 80: orrery.v1alpha1.GetPairResponse.oracle:type_name -> orrery.v1alpha1.Path
-	70,  // 81: orrery.v1alpha1.GetPairResponse.scenario_time:type_name -> google.protobuf.Duration
+	72,  // 81: orrery.v1alpha1.GetPairResponse.scenario_time:type_name -> google.protobuf.Duration
 	55,  // 82: orrery.v1alpha1.GetPairResponse.outages:type_name -> orrery.v1alpha1.Outage
-	70,  // 83: orrery.v1alpha1.Outage.from:type_name -> google.protobuf.Duration
-	70,  // 84: orrery.v1alpha1.Outage.to:type_name -> google.protobuf.Duration
-	70,  // 85: orrery.v1alpha1.ListEventsRequest.from:type_name -> google.protobuf.Duration
-	70,  // 86: orrery.v1alpha1.ListEventsRequest.to:type_name -> google.protobuf.Duration
+	72,  // 83: orrery.v1alpha1.Outage.from:type_name -> google.protobuf.Duration
+	72,  // 84: orrery.v1alpha1.Outage.to:type_name -> google.protobuf.Duration
+	72,  // 85: orrery.v1alpha1.ListEventsRequest.from:type_name -> google.protobuf.Duration
+	72,  // 86: orrery.v1alpha1.ListEventsRequest.to:type_name -> google.protobuf.Duration
 	13,  // 87: orrery.v1alpha1.ListEventsResponse.events:type_name -> orrery.v1alpha1.Event
-	70,  // 88: orrery.v1alpha1.WatchTrafficResponse.scenario_time:type_name -> google.protobuf.Duration
-	70,  // 89: orrery.v1alpha1.MeasureThroughputRequest.duration:type_name -> google.protobuf.Duration
-	69,  // 90: orrery.v1alpha1.MeasureThroughputResponse.intervals:type_name -> orrery.v1alpha1.MeasureThroughputResponse.Interval
-	70,  // 91: orrery.v1alpha1.MeasureThroughputResponse.jitter:type_name -> google.protobuf.Duration
-	2,   // 92: orrery.v1alpha1.Failure.kind:type_name -> orrery.v1alpha1.Failure.Kind
-	70,  // 93: orrery.v1alpha1.Failure.delay:type_name -> google.protobuf.Duration
-	70,  // 94: orrery.v1alpha1.Failure.since:type_name -> google.protobuf.Duration
-	62,  // 95: orrery.v1alpha1.InjectRequest.failure:type_name -> orrery.v1alpha1.Failure
-	62,  // 96: orrery.v1alpha1.InjectResponse.failure:type_name -> orrery.v1alpha1.Failure
-	62,  // 97: orrery.v1alpha1.UndoResponse.undone:type_name -> orrery.v1alpha1.Failure
-	62,  // 98: orrery.v1alpha1.ListFailuresResponse.failures:type_name -> orrery.v1alpha1.Failure
-	70,  // 99: orrery.v1alpha1.MeasureThroughputResponse.Interval.from:type_name -> google.protobuf.Duration
-	70,  // 100: orrery.v1alpha1.MeasureThroughputResponse.Interval.to:type_name -> google.protobuf.Duration
-	3,   // 101: orrery.v1alpha1.ControlService.GetStatus:input_type -> orrery.v1alpha1.GetStatusRequest
-	5,   // 102: orrery.v1alpha1.ControlService.WatchStatus:input_type -> orrery.v1alpha1.WatchStatusRequest
-	14,  // 103: orrery.v1alpha1.ControlService.WatchEvents:input_type -> orrery.v1alpha1.WatchEventsRequest
-	16,  // 104: orrery.v1alpha1.ControlService.ListNodes:input_type -> orrery.v1alpha1.ListNodesRequest
-	21,  // 105: orrery.v1alpha1.ControlService.ListLinks:input_type -> orrery.v1alpha1.ListLinksRequest
-	24,  // 106: orrery.v1alpha1.ControlService.ListContacts:input_type -> orrery.v1alpha1.ListContactsRequest
-	26,  // 107: orrery.v1alpha1.ControlService.GetPath:input_type -> orrery.v1alpha1.GetPathRequest
-	30,  // 108: orrery.v1alpha1.ControlService.Ping:input_type -> orrery.v1alpha1.PingRequest
-	32,  // 109: orrery.v1alpha1.ControlService.Exec:input_type -> orrery.v1alpha1.ExecRequest
-	34,  // 110: orrery.v1alpha1.ControlService.Capture:input_type -> orrery.v1alpha1.CaptureRequest
-	36,  // 111: orrery.v1alpha1.ControlService.Pause:input_type -> orrery.v1alpha1.PauseRequest
-	38,  // 112: orrery.v1alpha1.ControlService.Resume:input_type -> orrery.v1alpha1.ResumeRequest
-	40,  // 113: orrery.v1alpha1.ControlService.SetSpeed:input_type -> orrery.v1alpha1.SetSpeedRequest
-	42,  // 114: orrery.v1alpha1.ControlService.Stop:input_type -> orrery.v1alpha1.StopRequest
-	44,  // 115: orrery.v1alpha1.ControlService.GetNode:input_type -> orrery.v1alpha1.GetNodeRequest
-	48,  // 116: orrery.v1alpha1.ControlService.GetLog:input_type -> orrery.v1alpha1.GetLogRequest
-	50,  // 117: orrery.v1alpha1.ControlService.GetLink:input_type -> orrery.v1alpha1.GetLinkRequest
-	53,  // 118: orrery.v1alpha1.ControlService.GetPair:input_type -> orrery.v1alpha1.GetPairRequest
-	56,  // 119: orrery.v1alpha1.ControlService.ListEvents:input_type -> orrery.v1alpha1.ListEventsRequest
-	58,  // 120: orrery.v1alpha1.ControlService.WatchTraffic:input_type -> orrery.v1alpha1.WatchTrafficRequest
-	60,  // 121: orrery.v1alpha1.ControlService.MeasureThroughput:input_type -> orrery.v1alpha1.MeasureThroughputRequest
-	63,  // 122: orrery.v1alpha1.ControlService.Inject:input_type -> orrery.v1alpha1.InjectRequest
-	65,  // 123: orrery.v1alpha1.ControlService.Undo:input_type -> orrery.v1alpha1.UndoRequest
-	67,  // 124: orrery.v1alpha1.ControlService.ListFailures:input_type -> orrery.v1alpha1.ListFailuresRequest
-	4,   // 125: orrery.v1alpha1.ControlService.GetStatus:output_type -> orrery.v1alpha1.GetStatusResponse
-	6,   // 126: orrery.v1alpha1.ControlService.WatchStatus:output_type -> orrery.v1alpha1.WatchStatusResponse
-	15,  // 127: orrery.v1alpha1.ControlService.WatchEvents:output_type -> orrery.v1alpha1.WatchEventsResponse
-	17,  // 128: orrery.v1alpha1.ControlService.ListNodes:output_type -> orrery.v1alpha1.ListNodesResponse
-	22,  // 129: orrery.v1alpha1.ControlService.ListLinks:output_type -> orrery.v1alpha1.ListLinksResponse
-	25,  // 130: orrery.v1alpha1.ControlService.ListContacts:output_type -> orrery.v1alpha1.ListContactsResponse
-	27,  // 131: orrery.v1alpha1.ControlService.GetPath:output_type -> orrery.v1alpha1.GetPathResponse
-	31,  // 132: orrery.v1alpha1.ControlService.Ping:output_type -> orrery.v1alpha1.PingResponse
-	33,  // 133: orrery.v1alpha1.ControlService.Exec:output_type -> orrery.v1alpha1.ExecResponse
-	35,  // 134: orrery.v1alpha1.ControlService.Capture:output_type -> orrery.v1alpha1.CaptureResponse
-	37,  // 135: orrery.v1alpha1.ControlService.Pause:output_type -> orrery.v1alpha1.PauseResponse
-	39,  // 136: orrery.v1alpha1.ControlService.Resume:output_type -> orrery.v1alpha1.ResumeResponse
-	41,  // 137: orrery.v1alpha1.ControlService.SetSpeed:output_type -> orrery.v1alpha1.SetSpeedResponse
-	43,  // 138: orrery.v1alpha1.ControlService.Stop:output_type -> orrery.v1alpha1.StopResponse
-	45,  // 139: orrery.v1alpha1.ControlService.GetNode:output_type -> orrery.v1alpha1.GetNodeResponse
-	49,  // 140: orrery.v1alpha1.ControlService.GetLog:output_type -> orrery.v1alpha1.GetLogResponse
-	51,  // 141: orrery.v1alpha1.ControlService.GetLink:output_type -> orrery.v1alpha1.GetLinkResponse
-	54,  // 142: orrery.v1alpha1.ControlService.GetPair:output_type -> orrery.v1alpha1.GetPairResponse
-	57,  // 143: orrery.v1alpha1.ControlService.ListEvents:output_type -> orrery.v1alpha1.ListEventsResponse
-	59,  // 144: orrery.v1alpha1.ControlService.WatchTraffic:output_type -> orrery.v1alpha1.WatchTrafficResponse
-	61,  // 145: orrery.v1alpha1.ControlService.MeasureThroughput:output_type -> orrery.v1alpha1.MeasureThroughputResponse
-	64,  // 146: orrery.v1alpha1.ControlService.Inject:output_type -> orrery.v1alpha1.InjectResponse
-	66,  // 147: orrery.v1alpha1.ControlService.Undo:output_type -> orrery.v1alpha1.UndoResponse
-	68,  // 148: orrery.v1alpha1.ControlService.ListFailures:output_type -> orrery.v1alpha1.ListFailuresResponse
-	125, // [125:149] is the sub-list for method output_type
-	101, // [101:125] is the sub-list for method input_type
-	101, // [101:101] is the sub-list for extension type_name
-	101, // [101:101] is the sub-list for extension extendee
-	0,   // [0:101] is the sub-list for field type_name
+	72,  // 88: orrery.v1alpha1.WatchTrafficResponse.scenario_time:type_name -> google.protobuf.Duration
+	72,  // 89: orrery.v1alpha1.GetTrafficRequest.scenario_time:type_name -> google.protobuf.Duration
+	72,  // 90: orrery.v1alpha1.GetTrafficResponse.from:type_name -> google.protobuf.Duration
+	72,  // 91: orrery.v1alpha1.GetTrafficResponse.to:type_name -> google.protobuf.Duration
+	64,  // 92: orrery.v1alpha1.GetTrafficResponse.failures:type_name -> orrery.v1alpha1.Failure
+	72,  // 93: orrery.v1alpha1.MeasureThroughputRequest.duration:type_name -> google.protobuf.Duration
+	71,  // 94: orrery.v1alpha1.MeasureThroughputResponse.intervals:type_name -> orrery.v1alpha1.MeasureThroughputResponse.Interval
+	72,  // 95: orrery.v1alpha1.MeasureThroughputResponse.jitter:type_name -> google.protobuf.Duration
+	2,   // 96: orrery.v1alpha1.Failure.kind:type_name -> orrery.v1alpha1.Failure.Kind
+	72,  // 97: orrery.v1alpha1.Failure.delay:type_name -> google.protobuf.Duration
+	72,  // 98: orrery.v1alpha1.Failure.since:type_name -> google.protobuf.Duration
+	64,  // 99: orrery.v1alpha1.InjectRequest.failure:type_name -> orrery.v1alpha1.Failure
+	64,  // 100: orrery.v1alpha1.InjectResponse.failure:type_name -> orrery.v1alpha1.Failure
+	64,  // 101: orrery.v1alpha1.UndoResponse.undone:type_name -> orrery.v1alpha1.Failure
+	64,  // 102: orrery.v1alpha1.ListFailuresResponse.failures:type_name -> orrery.v1alpha1.Failure
+	72,  // 103: orrery.v1alpha1.MeasureThroughputResponse.Interval.from:type_name -> google.protobuf.Duration
+	72,  // 104: orrery.v1alpha1.MeasureThroughputResponse.Interval.to:type_name -> google.protobuf.Duration
+	3,   // 105: orrery.v1alpha1.ControlService.GetStatus:input_type -> orrery.v1alpha1.GetStatusRequest
+	5,   // 106: orrery.v1alpha1.ControlService.WatchStatus:input_type -> orrery.v1alpha1.WatchStatusRequest
+	14,  // 107: orrery.v1alpha1.ControlService.WatchEvents:input_type -> orrery.v1alpha1.WatchEventsRequest
+	16,  // 108: orrery.v1alpha1.ControlService.ListNodes:input_type -> orrery.v1alpha1.ListNodesRequest
+	21,  // 109: orrery.v1alpha1.ControlService.ListLinks:input_type -> orrery.v1alpha1.ListLinksRequest
+	24,  // 110: orrery.v1alpha1.ControlService.ListContacts:input_type -> orrery.v1alpha1.ListContactsRequest
+	26,  // 111: orrery.v1alpha1.ControlService.GetPath:input_type -> orrery.v1alpha1.GetPathRequest
+	30,  // 112: orrery.v1alpha1.ControlService.Ping:input_type -> orrery.v1alpha1.PingRequest
+	32,  // 113: orrery.v1alpha1.ControlService.Exec:input_type -> orrery.v1alpha1.ExecRequest
+	34,  // 114: orrery.v1alpha1.ControlService.Capture:input_type -> orrery.v1alpha1.CaptureRequest
+	36,  // 115: orrery.v1alpha1.ControlService.Pause:input_type -> orrery.v1alpha1.PauseRequest
+	38,  // 116: orrery.v1alpha1.ControlService.Resume:input_type -> orrery.v1alpha1.ResumeRequest
+	40,  // 117: orrery.v1alpha1.ControlService.SetSpeed:input_type -> orrery.v1alpha1.SetSpeedRequest
+	42,  // 118: orrery.v1alpha1.ControlService.Stop:input_type -> orrery.v1alpha1.StopRequest
+	44,  // 119: orrery.v1alpha1.ControlService.GetNode:input_type -> orrery.v1alpha1.GetNodeRequest
+	48,  // 120: orrery.v1alpha1.ControlService.GetLog:input_type -> orrery.v1alpha1.GetLogRequest
+	50,  // 121: orrery.v1alpha1.ControlService.GetLink:input_type -> orrery.v1alpha1.GetLinkRequest
+	53,  // 122: orrery.v1alpha1.ControlService.GetPair:input_type -> orrery.v1alpha1.GetPairRequest
+	56,  // 123: orrery.v1alpha1.ControlService.ListEvents:input_type -> orrery.v1alpha1.ListEventsRequest
+	58,  // 124: orrery.v1alpha1.ControlService.WatchTraffic:input_type -> orrery.v1alpha1.WatchTrafficRequest
+	60,  // 125: orrery.v1alpha1.ControlService.GetTraffic:input_type -> orrery.v1alpha1.GetTrafficRequest
+	62,  // 126: orrery.v1alpha1.ControlService.MeasureThroughput:input_type -> orrery.v1alpha1.MeasureThroughputRequest
+	65,  // 127: orrery.v1alpha1.ControlService.Inject:input_type -> orrery.v1alpha1.InjectRequest
+	67,  // 128: orrery.v1alpha1.ControlService.Undo:input_type -> orrery.v1alpha1.UndoRequest
+	69,  // 129: orrery.v1alpha1.ControlService.ListFailures:input_type -> orrery.v1alpha1.ListFailuresRequest
+	4,   // 130: orrery.v1alpha1.ControlService.GetStatus:output_type -> orrery.v1alpha1.GetStatusResponse
+	6,   // 131: orrery.v1alpha1.ControlService.WatchStatus:output_type -> orrery.v1alpha1.WatchStatusResponse
+	15,  // 132: orrery.v1alpha1.ControlService.WatchEvents:output_type -> orrery.v1alpha1.WatchEventsResponse
+	17,  // 133: orrery.v1alpha1.ControlService.ListNodes:output_type -> orrery.v1alpha1.ListNodesResponse
+	22,  // 134: orrery.v1alpha1.ControlService.ListLinks:output_type -> orrery.v1alpha1.ListLinksResponse
+	25,  // 135: orrery.v1alpha1.ControlService.ListContacts:output_type -> orrery.v1alpha1.ListContactsResponse
+	27,  // 136: orrery.v1alpha1.ControlService.GetPath:output_type -> orrery.v1alpha1.GetPathResponse
+	31,  // 137: orrery.v1alpha1.ControlService.Ping:output_type -> orrery.v1alpha1.PingResponse
+	33,  // 138: orrery.v1alpha1.ControlService.Exec:output_type -> orrery.v1alpha1.ExecResponse
+	35,  // 139: orrery.v1alpha1.ControlService.Capture:output_type -> orrery.v1alpha1.CaptureResponse
+	37,  // 140: orrery.v1alpha1.ControlService.Pause:output_type -> orrery.v1alpha1.PauseResponse
+	39,  // 141: orrery.v1alpha1.ControlService.Resume:output_type -> orrery.v1alpha1.ResumeResponse
+	41,  // 142: orrery.v1alpha1.ControlService.SetSpeed:output_type -> orrery.v1alpha1.SetSpeedResponse
+	43,  // 143: orrery.v1alpha1.ControlService.Stop:output_type -> orrery.v1alpha1.StopResponse
+	45,  // 144: orrery.v1alpha1.ControlService.GetNode:output_type -> orrery.v1alpha1.GetNodeResponse
+	49,  // 145: orrery.v1alpha1.ControlService.GetLog:output_type -> orrery.v1alpha1.GetLogResponse
+	51,  // 146: orrery.v1alpha1.ControlService.GetLink:output_type -> orrery.v1alpha1.GetLinkResponse
+	54,  // 147: orrery.v1alpha1.ControlService.GetPair:output_type -> orrery.v1alpha1.GetPairResponse
+	57,  // 148: orrery.v1alpha1.ControlService.ListEvents:output_type -> orrery.v1alpha1.ListEventsResponse
+	59,  // 149: orrery.v1alpha1.ControlService.WatchTraffic:output_type -> orrery.v1alpha1.WatchTrafficResponse
+	61,  // 150: orrery.v1alpha1.ControlService.GetTraffic:output_type -> orrery.v1alpha1.GetTrafficResponse
+	63,  // 151: orrery.v1alpha1.ControlService.MeasureThroughput:output_type -> orrery.v1alpha1.MeasureThroughputResponse
+	66,  // 152: orrery.v1alpha1.ControlService.Inject:output_type -> orrery.v1alpha1.InjectResponse
+	68,  // 153: orrery.v1alpha1.ControlService.Undo:output_type -> orrery.v1alpha1.UndoResponse
+	70,  // 154: orrery.v1alpha1.ControlService.ListFailures:output_type -> orrery.v1alpha1.ListFailuresResponse
+	130, // [130:155] is the sub-list for method output_type
+	105, // [105:130] is the sub-list for method input_type
+	105, // [105:105] is the sub-list for extension type_name
+	105, // [105:105] is the sub-list for extension extendee
+	0,   // [0:105] is the sub-list for field type_name
 }
 
 func init() { file_orrery_v1alpha1_control_proto_init() }
@@ -5584,7 +5737,7 @@ func file_orrery_v1alpha1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_orrery_v1alpha1_control_proto_rawDesc), len(file_orrery_v1alpha1_control_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   67,
+			NumMessages:   69,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

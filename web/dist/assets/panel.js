@@ -25,4 +25,4 @@ import{s as I,C as G,F as C}from"./connect-error.js";/**
               </button>
             </td>
           </tr>`)}
-    </table>`:""}export{dt as D,pt as a,N as b,k as c,ft as d,rt as e,yt as f,ht as g,mt as h,gt as i,ot as j,At as k,_t as m,bt as n,vt as p,lt as s,ut as u,$t as w};
+    </table>`:""}export{dt as D,pt as a,N as b,k as c,ft as d,at as e,yt as f,rt as g,mt as h,ht as i,gt as j,ot as k,At as l,_t as m,bt as n,vt as p,lt as s,ut as u,$t as w};

@@ -16,6 +16,34 @@ it("a session shows a run's first event, too", async () => {
   expect(session.events.value.at(-1)?.text).toBe("The run has begun.");
 });
 
+it("a session that shows the past of a run asks what was measured then, once", async () => {
+  const source = walker({});
+  const ask = vi.spyOn(source.control, "getTraffic");
+  const session = new Session(source);
+  session.start();
+  for (let i = 0; i < 50 && !session.status.value; i++) await vi.advanceTimersByTimeAsync(100);
+  session.clock.show(session.clock.present - 100);
+  await vi.advanceTimersByTimeAsync(1000);
+  const past = session.past.value!;
+  expect(past.span![0]).toBeLessThanOrEqual(session.clock.shown);
+  expect(past.span![1]).toBeGreaterThanOrEqual(session.clock.shown);
+  expect(past.bits.length).toBe(session.inventory!.message.ports.length);
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(ask).toHaveBeenCalledTimes(1);
+  // The future has not been measured, and the present is what the other streams tell.
+  session.clock.show(session.clock.present + 100);
+  await vi.advanceTimersByTimeAsync(500);
+  expect(session.past.value).toBeUndefined();
+  expect(session.ahead).toBe(true);
+  session.clock.show(session.clock.present - 50);
+  await vi.advanceTimersByTimeAsync(500);
+  expect(session.past.value).toBeDefined();
+  session.clock.follow();
+  await vi.advanceTimersByTimeAsync(500);
+  expect(session.past.value).toBeUndefined();
+  session.close();
+});
+
 it("many sleeps leave nothing at their signal", async () => {
   const { signal } = new AbortController();
   let listeners = 0;

@@ -2,14 +2,14 @@
 // the connection comes back after it was lost.
 
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { Event, Status } from "../gen/orrery/v1alpha1/control_pb";
+import type { Event, Failure, Status } from "../gen/orrery/v1alpha1/control_pb";
 import type { Source } from "../source/source";
 import { Clock } from "./clock";
 import { Contacts } from "./contacts";
 import { Inventory } from "./inventory";
 import { Motion } from "./motion";
 import { Signal } from "./signal";
-import { float32s, instant, seconds } from "./units";
+import { duration, float32s, instant, seconds } from "./units";
 
 export type Connection = { state: "connecting" | "connected" | "lost" | "refused"; problem?: string };
 
@@ -29,6 +29,17 @@ export interface Shown {
   epoch: number;
 }
 
+/** What was measured at an instant of the past. */
+export interface Past {
+  /** The period that the rates are means of; undefined if nothing was measured. */
+  span?: [number, number];
+  /** Bits per second that each port sent, and frames per second that it dropped. */
+  bits: Float32Array;
+  drops: Float32Array;
+  /** Those that held. */
+  failures: readonly Failure[];
+}
+
 const remembered = 500;
 
 export class Session {
@@ -41,6 +52,8 @@ export class Session {
   readonly events = new Signal<readonly Event[]>([]);
   /** Bits per second by port; empty while nobody asks. */
   readonly traffic = new Signal<Float32Array>(new Float32Array(0));
+  /** What there was at the instant that is shown; undefined unless that is in the run's past. */
+  readonly past = new Signal<Past | undefined>(undefined);
   /** Something has come that the stage waits for. */
   loaded: () => void = () => {};
   /** The server has a scenario, and no plan: it is being written, and is not valid yet. */
@@ -49,6 +62,8 @@ export class Session {
   #lastEvent = -1n;
   #trafficEnd: AbortController | undefined;
   #ends = new AbortController();
+  #stopLooking = () => {};
+  #lookedAt = { shown: NaN, at: 0 };
 
   constructor(readonly source: Source) {}
 
@@ -67,9 +82,11 @@ export class Session {
   /** Begins, and goes on until the page is closed. */
   start(): void {
     void this.#keep();
+    this.#stopLooking = poll((signal) => this.#lookBack(signal), 200);
   }
 
   close(): void {
+    this.#stopLooking();
     this.#ends.abort();
     this.#trafficEnd?.abort();
   }
@@ -113,6 +130,32 @@ export class Session {
     void this.#again(end.signal, async () => {
       for await (const { bitsPerSecond } of this.source.control.watchTraffic({}, { signal: end.signal }))
         this.traffic.set(float32s(bitsPerSecond));
+    });
+  }
+
+  /** Whether the page shows what is still to come. */
+  get ahead(): boolean {
+    return !this.clock.following && this.clock.shown > this.clock.present;
+  }
+
+  /** Asks what there was at the instant that is shown, when that has changed. */
+  async #lookBack(signal: AbortSignal): Promise<void> {
+    const { shown } = this.clock;
+    if (this.clock.following || !this.running || this.ahead) {
+      this.#lookedAt.shown = NaN;
+      if (this.past.value) this.past.set(undefined);
+      return;
+    }
+    const fresh = performance.now() - this.#lookedAt.at < 1000;
+    if (shown === this.#lookedAt.shown && (fresh || this.past.value?.span)) return; // the last seconds are measured later
+    this.#lookedAt = { shown, at: performance.now() };
+    const answer = await this.source.control.getTraffic({ scenarioTime: duration(shown) }, { signal });
+    if (this.clock.following) return;
+    this.past.set({
+      span: answer.to && [seconds(answer.from), seconds(answer.to)],
+      bits: float32s(answer.bitsPerSecond),
+      drops: float32s(answer.dropsPerSecond),
+      failures: answer.failures,
     });
   }
 
@@ -225,7 +268,7 @@ export function poll(work: (signal: AbortSignal) => Promise<void>, ms: number): 
   const end = new AbortController();
   void (async () => {
     while (!end.signal.aborted) {
-      if (!document.hidden) await work(end.signal).catch(() => {});
+      if (!globalThis.document?.hidden) await work(end.signal).catch(() => {});
       await sleep(ms, end.signal);
     }
   })();

@@ -5,7 +5,7 @@ import { duration, lightSpeed, seconds } from "../model/units";
 import { distance } from "../stage/lines";
 import { chart } from "../ui/chart";
 import { bits, clockTime, count, ms, msOf } from "../ui/format";
-import { attempt, type Desk, failureList, head, nodeLink, type Panel, presentNote, sentence } from "./panel";
+import { attempt, describe, type Desk, failureList, head, nodeLink, type Panel, presentNote, sentence } from "./panel";
 
 /** Most bytes of a capture that a page keeps. */
 const captureLimit = 64 << 20;
@@ -49,7 +49,7 @@ export class LinkPanel implements Panel {
     const [nodeA, nodeB] = [a.split(":")[0]!, b.split(":")[0]!];
     const other = link && link.a !== b && link.b !== b;
     return html`
-      ${head(desk, `${a} – ${b}`, html`${nodeLink(desk, nodeA)} · ${nodeLink(desk, nodeB)}`)} ${presentNote(desk)}
+      ${head(desk, `${a} – ${b}`, html`${nodeLink(desk, nodeA)} · ${nodeLink(desk, nodeB)}`)} ${presentNote(desk)} ${this.#then()}
       ${this.#problem ? html`<p class="problem">${this.#problem}</p>` : ""}
       ${other ? html`<p class="note">${a} now has a link with ${link.a === a ? link.b : link.a}; that is what stands below.</p>` : ""}
       ${session.running ? "" : this.#planned()}
@@ -90,7 +90,7 @@ export class LinkPanel implements Panel {
                 [link?.b ?? b, data.bCounters],
               ].map(([name, c]) => {
                 if (!c || typeof c === "string") return "";
-                const dropped = c.dropNoLink + c.dropQueue + c.dropLoss + c.dropInFlight + c.dropDevice + c.dropOverload + c.dropForged;
+                const dropped = c.dropNoLink + c.dropQueue + c.dropLoss + c.dropInFlight + c.dropDevice + c.dropOverload + c.dropUnderlay + c.dropForged;
                 return html`<tr>
                   <td>${name as string}</td>
                   <td class="n">${count(c.sentFrames)}</td>
@@ -103,6 +103,36 @@ export class LinkPanel implements Panel {
           `
         : ""}
     `;
+  }
+
+  /** What the link carried at the instant of the past that is shown. */
+  #then(): TemplateResult | string {
+    const { past, inventory, clock } = this.desk.session;
+    const was = past.value;
+    if (!was || !inventory) return "";
+    const [p, q] = [inventory.port(this.a)!, inventory.port(this.b)!];
+    const [nodeA, nodeB] = [this.a.split(":")[0]!, this.b.split(":")[0]!];
+    const broken = was.failures.filter(
+      ({ a, b }) => a === this.a || a === this.b || b === this.a || b === this.b || a === nodeA || a === nodeB,
+    );
+    const drops = was.span ? was.drops[p]! + was.drops[q]! : 0;
+    return html`<h3>At ${clockTime(clock.shown)}</h3>
+      <dl class="facts then">
+        <dt>Carried</dt>
+        <dd>
+          ${was.span
+            ? `${bits(was.bits[p]!)} there, ${bits(was.bits[q]!)} back, from ${clockTime(was.span[0])} to ${clockTime(was.span[1])}`
+            : "not measured yet"}
+        </dd>
+        ${drops > 0
+          ? html`<dt>Dropped</dt>
+              <dd>${+drops.toPrecision(2)} frames/s</dd>`
+          : ""}
+        ${broken.length
+          ? html`<dt>Broken</dt>
+              <dd>${broken.map((failure) => html`<div><span class="dot bad"></span>${describe(failure)}</div>`)}</dd>`
+          : ""}
+      </dl>`;
   }
 
   #planned(): TemplateResult {

@@ -84,6 +84,9 @@ const (
 	// ControlServiceWatchTrafficProcedure is the fully-qualified name of the ControlService's
 	// WatchTraffic RPC.
 	ControlServiceWatchTrafficProcedure = "/orrery.v1alpha1.ControlService/WatchTraffic"
+	// ControlServiceGetTrafficProcedure is the fully-qualified name of the ControlService's GetTraffic
+	// RPC.
+	ControlServiceGetTrafficProcedure = "/orrery.v1alpha1.ControlService/GetTraffic"
 	// ControlServiceMeasureThroughputProcedure is the fully-qualified name of the ControlService's
 	// MeasureThroughput RPC.
 	ControlServiceMeasureThroughputProcedure = "/orrery.v1alpha1.ControlService/MeasureThroughput"
@@ -140,6 +143,9 @@ type ControlServiceClient interface {
 	// WatchTraffic sends, once a second, how much each port carries. A client that
 	// reads slowly misses some of them.
 	WatchTraffic(context.Context, *connect.Request[v1alpha1.WatchTrafficRequest]) (*connect.ServerStreamForClient[v1alpha1.WatchTrafficResponse], error)
+	// GetTraffic gives what ports carried at an instant of the past, and what was broken
+	// then on purpose.
+	GetTraffic(context.Context, *connect.Request[v1alpha1.GetTrafficRequest]) (*connect.Response[v1alpha1.GetTrafficResponse], error)
 	// MeasureThroughput runs iperf3 between two nodes. The report comes at the end.
 	MeasureThroughput(context.Context, *connect.Request[v1alpha1.MeasureThroughputRequest]) (*connect.Response[v1alpha1.MeasureThroughputResponse], error)
 	// Inject makes a failure, and keeps it until it is undone. To inject the same
@@ -292,6 +298,13 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(controlServiceMethods.ByName("WatchTraffic")),
 			connect.WithClientOptions(opts...),
 		),
+		getTraffic: connect.NewClient[v1alpha1.GetTrafficRequest, v1alpha1.GetTrafficResponse](
+			httpClient,
+			baseURL+ControlServiceGetTrafficProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("GetTraffic")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		measureThroughput: connect.NewClient[v1alpha1.MeasureThroughputRequest, v1alpha1.MeasureThroughputResponse](
 			httpClient,
 			baseURL+ControlServiceMeasureThroughputProcedure,
@@ -342,6 +355,7 @@ type controlServiceClient struct {
 	getPair           *connect.Client[v1alpha1.GetPairRequest, v1alpha1.GetPairResponse]
 	listEvents        *connect.Client[v1alpha1.ListEventsRequest, v1alpha1.ListEventsResponse]
 	watchTraffic      *connect.Client[v1alpha1.WatchTrafficRequest, v1alpha1.WatchTrafficResponse]
+	getTraffic        *connect.Client[v1alpha1.GetTrafficRequest, v1alpha1.GetTrafficResponse]
 	measureThroughput *connect.Client[v1alpha1.MeasureThroughputRequest, v1alpha1.MeasureThroughputResponse]
 	inject            *connect.Client[v1alpha1.InjectRequest, v1alpha1.InjectResponse]
 	undo              *connect.Client[v1alpha1.UndoRequest, v1alpha1.UndoResponse]
@@ -448,6 +462,11 @@ func (c *controlServiceClient) WatchTraffic(ctx context.Context, req *connect.Re
 	return c.watchTraffic.CallServerStream(ctx, req)
 }
 
+// GetTraffic calls orrery.v1alpha1.ControlService.GetTraffic.
+func (c *controlServiceClient) GetTraffic(ctx context.Context, req *connect.Request[v1alpha1.GetTrafficRequest]) (*connect.Response[v1alpha1.GetTrafficResponse], error) {
+	return c.getTraffic.CallUnary(ctx, req)
+}
+
 // MeasureThroughput calls orrery.v1alpha1.ControlService.MeasureThroughput.
 func (c *controlServiceClient) MeasureThroughput(ctx context.Context, req *connect.Request[v1alpha1.MeasureThroughputRequest]) (*connect.Response[v1alpha1.MeasureThroughputResponse], error) {
 	return c.measureThroughput.CallUnary(ctx, req)
@@ -512,6 +531,9 @@ type ControlServiceHandler interface {
 	// WatchTraffic sends, once a second, how much each port carries. A client that
 	// reads slowly misses some of them.
 	WatchTraffic(context.Context, *connect.Request[v1alpha1.WatchTrafficRequest], *connect.ServerStream[v1alpha1.WatchTrafficResponse]) error
+	// GetTraffic gives what ports carried at an instant of the past, and what was broken
+	// then on purpose.
+	GetTraffic(context.Context, *connect.Request[v1alpha1.GetTrafficRequest]) (*connect.Response[v1alpha1.GetTrafficResponse], error)
 	// MeasureThroughput runs iperf3 between two nodes. The report comes at the end.
 	MeasureThroughput(context.Context, *connect.Request[v1alpha1.MeasureThroughputRequest]) (*connect.Response[v1alpha1.MeasureThroughputResponse], error)
 	// Inject makes a failure, and keeps it until it is undone. To inject the same
@@ -660,6 +682,13 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		connect.WithSchema(controlServiceMethods.ByName("WatchTraffic")),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlServiceGetTrafficHandler := connect.NewUnaryHandler(
+		ControlServiceGetTrafficProcedure,
+		svc.GetTraffic,
+		connect.WithSchema(controlServiceMethods.ByName("GetTraffic")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	controlServiceMeasureThroughputHandler := connect.NewUnaryHandler(
 		ControlServiceMeasureThroughputProcedure,
 		svc.MeasureThroughput,
@@ -727,6 +756,8 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 			controlServiceListEventsHandler.ServeHTTP(w, r)
 		case ControlServiceWatchTrafficProcedure:
 			controlServiceWatchTrafficHandler.ServeHTTP(w, r)
+		case ControlServiceGetTrafficProcedure:
+			controlServiceGetTrafficHandler.ServeHTTP(w, r)
 		case ControlServiceMeasureThroughputProcedure:
 			controlServiceMeasureThroughputHandler.ServeHTTP(w, r)
 		case ControlServiceInjectProcedure:
@@ -822,6 +853,10 @@ func (UnimplementedControlServiceHandler) ListEvents(context.Context, *connect.R
 
 func (UnimplementedControlServiceHandler) WatchTraffic(context.Context, *connect.Request[v1alpha1.WatchTrafficRequest], *connect.ServerStream[v1alpha1.WatchTrafficResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.WatchTraffic is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) GetTraffic(context.Context, *connect.Request[v1alpha1.GetTrafficRequest]) (*connect.Response[v1alpha1.GetTrafficResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.GetTraffic is not implemented"))
 }
 
 func (UnimplementedControlServiceHandler) MeasureThroughput(context.Context, *connect.Request[v1alpha1.MeasureThroughputRequest]) (*connect.Response[v1alpha1.MeasureThroughputResponse], error) {

@@ -352,13 +352,17 @@ class Run {
         }
       },
       async *watchTraffic(_request, context) {
-        const n = run.#sky.satellites * satellitePorts.length + places.length;
         while (!context.signal.aborted) {
-          const bits = new Float32Array(n);
-          for (let i = 0; i < n; i++) bits[i] = 10 ** (3 + 5 * (0.5 + 0.5 * Math.sin(i * 12.9898 + run.#now / 40)));
-          yield { scenarioTime: duration(run.#now), bitsPerSecond: packed(bits), dropsPerSecond: packed(new Float32Array(n)) };
+          yield { scenarioTime: duration(run.#now), ...run.#rates(run.#now) };
           await sleep(1000, context.signal);
         }
+      },
+      getTraffic: (request) => {
+        const t = seconds(request.scenarioTime);
+        const failures = this.#failures.filter((failure) => seconds(failure.since) <= t);
+        const from = Math.floor(t / 5) * 5;
+        if (from + 5 > this.#now) return { failures };
+        return { from: duration(from), to: duration(from + 5), ...this.#rates(from), failures };
       },
       listEvents: (request) => {
         const [from, to] = [seconds(request.from), request.to ? seconds(request.to) : this.#now + 600];
@@ -486,6 +490,13 @@ class Run {
       },
       listFailures: () => ({ failures: this.#failures }),
     };
+  }
+
+  /** What ports carry at an instant: waves over all of them. */
+  #rates(t: number): { bitsPerSecond: Uint8Array<ArrayBuffer>; dropsPerSecond: Uint8Array<ArrayBuffer> } {
+    const n = this.#sky.satellites * satellitePorts.length + places.length;
+    const bits = Float32Array.from({ length: n }, (_, i) => 10 ** (3 + 5 * (0.5 + 0.5 * Math.sin(i * 12.9898 + t / 40))));
+    return { bitsPerSecond: packed(bits), dropsPerSecond: packed(new Float32Array(n)) };
   }
 
   #about(port: string): Failure[] {
