@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/scenario"
@@ -97,6 +98,9 @@ func Write(dir string, out Output) error {
 		if err := os.Chown(dir, o.uid, o.gid); err != nil {
 			return fmt.Errorf("router: %w", err)
 		}
+		if err := reachable(dir, o); err != nil {
+			return err
+		}
 	}
 	for _, f := range out.Files {
 		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Content, 0o644); err != nil {
@@ -108,6 +112,36 @@ func Write(dir string, out Output) error {
 
 // owner is a user and a group.
 type owner struct{ uid, gid int }
+
+// reachable says which directory above dir keeps an owner from it. Daemons of FRR that
+// cannot reach their sockets would find neither each other nor words for that.
+func reachable(dir string, o owner) error {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return fmt.Errorf("router: %w", err)
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return fmt.Errorf("router: %w", err)
+	}
+	for above := filepath.Dir(dir); ; above = filepath.Dir(above) {
+		info, err := os.Stat(above)
+		if err != nil {
+			return fmt.Errorf("router: %w", err)
+		}
+		search := fs.FileMode(0o001)
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) == o.uid {
+			search = 0o100
+		} else if ok && int(st.Gid) == o.gid {
+			search = 0o010
+		}
+		if info.Mode()&search == 0 {
+			return fmt.Errorf("router: FRR's daemons change to the user %s, who cannot reach %s, since %s has mode %04o; `chmod o+x %s`, or give the run another directory", frrUser, dir, above, info.Mode().Perm(), above)
+		}
+		if above == filepath.Dir(above) {
+			return nil
+		}
+	}
+}
 
 var frrOwner = sync.OnceValues(func() (o owner, err error) {
 	u, err := user.Lookup(frrUser)

@@ -3,8 +3,11 @@ package router
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"orrery.dev/orrery/scenario"
@@ -44,5 +47,52 @@ func TestWrite(t *testing.T) {
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "bird.conf")); err != nil || string(b) != "x\n" {
 		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// FRR's daemons become another user, which has to get to its directory.
+func TestReachable(t *testing.T) {
+	top := t.TempDir()
+	if real, err := filepath.EvalSymlinks(top); err != nil {
+		t.Fatal(err)
+	} else {
+		top = real
+	}
+	closed := filepath.Join(top, "closed")
+	dir := filepath.Join(closed, "run", "node")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	stranger := owner{uid: 54321, gid: 54321}
+	if err := reachable(dir, stranger); err != nil {
+		t.Skipf("temporary directories are closed here: %v", err)
+	}
+	self := owner{uid: os.Getuid(), gid: 54321}
+	group := owner{uid: 54321, gid: os.Getgid()}
+	for _, x := range []struct {
+		mode fs.FileMode
+		open []owner
+	}{
+		{0o755, []owner{stranger, self, group}}, {0o711, []owner{stranger, self, group}}, {0o701, []owner{stranger, self}},
+		{0o750, []owner{self, group}}, {0o700, []owner{self}}, {0o644, nil},
+	} {
+		if err := os.Chmod(closed, x.mode); err != nil {
+			t.Fatal(err)
+		}
+		if os.Getuid() != 0 && x.mode&0o100 == 0 {
+			continue // below it nothing can be seen by this test either
+		}
+		for _, o := range []owner{stranger, self, group} {
+			err := reachable(dir, o)
+			if want := slices.Contains(x.open, o); (err == nil) != want {
+				t.Errorf("mode %o, %+v: %v", x.mode, o, err)
+			}
+			if err != nil && !strings.Contains(err.Error(), "`chmod o+x "+closed+"`") {
+				t.Errorf("it does not say what to do: %v", err)
+			}
+		}
+	}
+	if err := os.Chmod(closed, 0o755); err != nil {
+		t.Fatal(err)
 	}
 }
