@@ -91,6 +91,9 @@ bench-cluster: ## make PODS pods with five ports on WORKERS workers of a real cl
 	$(GO) test -run '^$$' -bench Attachment -benchtime 20x ./kube/agent
 	$(GO) run ./test/endtoend/bench -pods $(PODS) -workers $(WORKERS) $(CLUSTER)
 
+bench-viewers: build ## measure a run's fidelity with and without ten who look at it
+	$(GO) run ./scripts/viewers examples/iridium.yaml
+
 soak: build ## run ten thousand ports for HOURS, 20 times faster than life, and print what grows
 	$(GO) run ./scripts/soak -for $(HOURS)h $(SOAK) examples/dt-10k.yaml
 
@@ -120,4 +123,4 @@ help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-.PHONY: build build-all images demo test test-pure test-kernel test-race test-browser test-lab test-cluster test-vm fuzz bench bench-lab bench-cluster soak check generate web deps clean help
+.PHONY: build build-all images demo test test-pure test-kernel test-race test-browser test-lab test-cluster test-vm fuzz bench bench-lab bench-cluster bench-viewers soak check generate web deps clean help
