@@ -76,6 +76,7 @@ func TestIridium(t *testing.T) {
 	t.Run("verbs", func(t *testing.T) { b.verbs(t, from, to) })
 	t.Run("metrics", b.metrics)
 	t.Run("crash", func(t *testing.T) { b.crash(t, from, to) })
+	t.Run("away", func(t *testing.T) { b.away(t, from, to) })
 	t.Run("lost", func(t *testing.T) { b.lost(t, from, to) })
 	t.Run("deletion", func(t *testing.T) {
 		ctx := patient(t)

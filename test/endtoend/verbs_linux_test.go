@@ -1,6 +1,7 @@
 package endtoend
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -87,19 +88,25 @@ func (i *Installed) speed(t *testing.T) {
 	}
 	before := pods()
 	for _, speed := range []float64{2, 1} {
-		if _, err := i.Orrery(ctx, "speed", fmt.Sprint(speed)); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, fmt.Sprintf("the speed is %g", speed), func() (bool, string) {
-			var status struct{ Speed float64 }
-			out, err := i.Orrery(ctx, "status", "-o", "json")
-			if err == nil {
-				err = json.Unmarshal([]byte(out), &status)
-			}
-			return err == nil && status.Speed == speed, fmt.Sprint(out, err)
-		})
+		i.setSpeed(ctx, t, speed)
 	}
 	if now := pods(); now != before {
 		t.Errorf("pods were\n%s\nand are\n%s", before, now)
 	}
+}
+
+// setSpeed waits until the sky has that speed.
+func (i *Installed) setSpeed(ctx context.Context, t *testing.T, speed float64) {
+	t.Helper()
+	if _, err := i.Orrery(ctx, "speed", fmt.Sprint(speed)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, fmt.Sprintf("the speed is %g", speed), func() (bool, string) {
+		var status struct{ Speed float64 }
+		out, err := i.Orrery(ctx, "status", "-o", "json")
+		if err == nil {
+			err = json.Unmarshal([]byte(out), &status)
+		}
+		return err == nil && status.Speed == speed, fmt.Sprint(out, err)
+	})
 }

@@ -1,0 +1,128 @@
+package endtoend
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// withoutServer is how long the API server is away, in a sky that is faster than life.
+const (
+	withoutServer = 40 * time.Second
+	awaySpeed     = 20
+)
+
+// inNetwork runs a command in the network and the files of the container whose network
+// has a number, without the API server and the kubelet.
+const inNetwork = `
+wanted=$1; shift
+for p in /proc/[0-9]*; do
+  [ "$(readlink $p/ns/net)" = "$wanted" ] && exec nsenter --target "${p#/proc/}" --mount --net "$@"
+done
+exit 99`
+
+// away stops the API server for a while. Links come and go all the time, and frames
+// flow; when it is back, all is as desired, and no pod was made anew.
+func (i *Installed) away(t *testing.T, from, to string) {
+	ctx := patient(t)
+	pod := "iridium--" + from
+	worker, err := i.Kubectl(ctx, nil, "get", "pod", pod, "--output=jsonpath={.spec.nodeName}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	network, err := i.Exec(ctx, "default", pod, "readlink", "/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	within := func(args ...string) (string, error) {
+		out, err := i.Machine(string(worker)).Command(ctx, append([]string{"sh", "-c", inNetwork, "sh", strings.TrimSpace(network)}, args...)...).CombinedOutput()
+		return string(out), err
+	}
+	// Each link of the station that comes or goes counts at its port.
+	changes := func() (sum int) {
+		t.Helper()
+		out, err := within("sh", "-c", "cat /sys/class/net/*/carrier_changes")
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		for _, f := range strings.Fields(out) {
+			n, err := strconv.Atoi(f)
+			if err != nil {
+				t.Fatalf("%v in %s", err, out)
+			}
+			sum += n
+		}
+		return sum
+	}
+	loopback, err := i.Exec(ctx, "default", "iridium--"+to, "sh", "-c", "ip -6 -o address show dev lo scope global | sed 's/.*inet6 //;s,/.*,,'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pods := func() string {
+		out, err := i.Kubectl(ctx, nil, "get", "pods", `--output=jsonpath={.items[*].metadata.uid}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	before := pods()
+	i.setSpeed(ctx, t, awaySpeed)
+
+	signal := func(ctx context.Context, name string) {
+		t.Helper()
+		script := `for p in /proc/[0-9]*; do case "$(tr '\0' ' ' <$p/cmdline 2>/dev/null)" in *"kube-apiserver --"*) kill -` + name + ` "${p#/proc/}" && found=yes ;; esac; done; [ -n "$found" ]`
+		if out, err := i.Machine("control").Command(ctx, "sh", "-c", script).CombinedOutput(); err != nil {
+			t.Errorf("SIG%s for the API server: %v: %s", name, err, out)
+		}
+	}
+	signal(ctx, "STOP")
+	stopped := time.Now()
+	back := func() { signal(patient(t), "CONT") }
+	t.Cleanup(back) // also when the test fails
+	short, cancel := context.WithTimeout(ctx, 3*time.Second)
+	if _, err := i.Kubectl(short, nil, "get", "--raw=/readyz"); err == nil {
+		t.Error("the API server answers, and was to be away")
+	}
+	cancel()
+	was, steps, answers := changes(), 0, 0
+	for time.Since(stopped) < withoutServer {
+		time.Sleep(2 * time.Second)
+		if now := changes(); now != was {
+			was = now
+			steps++
+		}
+		if _, err := within("ping", "-c", "1", "-W", "1", strings.TrimSpace(loopback)); err == nil {
+			answers++
+		}
+	}
+	t.Logf("without the API server for %v at %d times the speed of life: links of %s came or went in %d looks, %s answered %d times", time.Since(stopped).Round(time.Second), awaySpeed, from, steps, to, answers)
+	if steps == 0 {
+		t.Errorf("no link of %s came or went within %v of orbit", from, withoutServer*awaySpeed)
+	}
+	if answers == 0 {
+		t.Errorf("%s did not answer %s once", to, from)
+	}
+	back()
+	ctx = patient(t)
+	returned := time.Now()
+	eventually(t, "the API server answers", func() (bool, string) {
+		_, err := i.Kubectl(ctx, nil, "get", "--raw=/readyz")
+		return err == nil, fmt.Sprint(err)
+	})
+	i.setSpeed(ctx, t, 1)
+	eventually(t, "the scenario is as desired", func() (bool, string) {
+		out, err := i.Kubectl(ctx, nil, "get", "scenario", "iridium", `--output=jsonpath={.status.conditions[?(@.type=="Degraded")].reason}`)
+		return err == nil && string(out) == "AsDesired", fmt.Sprint(string(out), err)
+	})
+	eventually(t, to+" answers again", func() (bool, string) {
+		_, err := i.Orrery(ctx, "ping", from, to, "-c", "1")
+		return err == nil, fmt.Sprint(err)
+	})
+	t.Logf("all was well %.1f s after the API server was back", time.Since(returned).Seconds())
+	if now := pods(); now != before {
+		t.Errorf("pods were\n%s\nand are\n%s", before, now)
+	}
+}
