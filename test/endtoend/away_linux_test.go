@@ -3,42 +3,62 @@ package endtoend
 import (
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// withoutServer is how long the API server is away, in a sky that is faster than life.
-const (
-	withoutServer = 40 * time.Second
-	awaySpeed     = 20
-)
+// awaySpeed is that of the sky while the API server is away.
+const awaySpeed = 40
 
-// inNetwork runs a command in the network and the files of the container whose network
-// has a number, without the API server and the kubelet.
-const inNetwork = `
-wanted=$1; shift
+// withoutServer is how long it is away: 25 s, or what ORRERY_AWAY says.
+func withoutServer(t *testing.T) time.Duration {
+	t.Helper()
+	text, ok := os.LookupEnv("ORRERY_AWAY")
+	if !ok {
+		return 25 * time.Second
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("ORRERY_AWAY: %v", err)
+	}
+	return d
+}
+
+// inPod runs a command in the container of the pod that has an identity, without the API
+// server and the kubelet.
+const inPod = `
+uid=$1; shift
 for p in /proc/[0-9]*; do
-  [ "$(readlink $p/ns/net)" = "$wanted" ] && exec nsenter --target "${p#/proc/}" --mount --net "$@"
+  grep -q "pod$uid" $p/cgroup 2>/dev/null && [ "$(cat $p/comm)" != pause ] && exec nsenter --target "${p#/proc/}" --mount --net "$@"
 done
-exit 99`
+echo "no process of the pod $uid is found" >&2
+exit 1`
+
+// signalServer sends the API server a signal. The program's path comes first on its
+// command line, so that this script itself is not meant.
+const signalServer = `
+for p in /proc/[0-9]*; do
+  case "$(tr '\0' ' ' <$p/cmdline 2>/dev/null)" in
+    "$1 kube-apiserver "*) kill -"$2" "${p#/proc/}" && found=yes ;;
+  esac
+done
+[ -n "$found" ]`
 
 // away stops the API server for a while. Links come and go all the time, and frames
 // flow; when it is back, all is as desired, and no pod was made anew.
 func (i *Installed) away(t *testing.T, from, to string) {
 	ctx := patient(t)
 	pod := "iridium--" + from
-	worker, err := i.Kubectl(ctx, nil, "get", "pod", pod, "--output=jsonpath={.spec.nodeName}")
+	out, err := i.Kubectl(ctx, nil, "get", "pod", pod, "--output=jsonpath={.spec.nodeName} {.metadata.uid}")
 	if err != nil {
 		t.Fatal(err)
 	}
-	network, err := i.Exec(ctx, "default", pod, "readlink", "/proc/self/ns/net")
-	if err != nil {
-		t.Fatal(err)
-	}
+	worker, uid, _ := strings.Cut(string(out), " ")
 	within := func(args ...string) (string, error) {
-		out, err := i.Machine(string(worker)).Command(ctx, append([]string{"sh", "-c", inNetwork, "sh", strings.TrimSpace(network)}, args...)...).CombinedOutput()
+		out, err := i.Machine(worker).Command(ctx, append([]string{"sh", "-c", inPod, "sh", uid}, args...)...).CombinedOutput()
 		return string(out), err
 	}
 	// Each link of the station that comes or goes counts at its port.
@@ -73,8 +93,7 @@ func (i *Installed) away(t *testing.T, from, to string) {
 
 	signal := func(ctx context.Context, name string) {
 		t.Helper()
-		script := `for p in /proc/[0-9]*; do case "$(tr '\0' ' ' <$p/cmdline 2>/dev/null)" in *"kube-apiserver --"*) kill -` + name + ` "${p#/proc/}" && found=yes ;; esac; done; [ -n "$found" ]`
-		if out, err := i.Machine("control").Command(ctx, "sh", "-c", script).CombinedOutput(); err != nil {
+		if out, err := i.Machine("control").Command(ctx, "sh", "-c", signalServer, "sh", i.Kube(), name).CombinedOutput(); err != nil {
 			t.Errorf("SIG%s for the API server: %v: %s", name, err, out)
 		}
 	}
@@ -88,7 +107,7 @@ func (i *Installed) away(t *testing.T, from, to string) {
 	}
 	cancel()
 	was, steps, answers := changes(), 0, 0
-	for time.Since(stopped) < withoutServer {
+	for time.Since(stopped) < withoutServer(t) {
 		time.Sleep(2 * time.Second)
 		if now := changes(); now != was {
 			was = now
@@ -100,7 +119,7 @@ func (i *Installed) away(t *testing.T, from, to string) {
 	}
 	t.Logf("without the API server for %v at %d times the speed of life: links of %s came or went in %d looks, %s answered %d times", time.Since(stopped).Round(time.Second), awaySpeed, from, steps, to, answers)
 	if steps == 0 {
-		t.Errorf("no link of %s came or went within %v of orbit", from, withoutServer*awaySpeed)
+		t.Errorf("no link of %s came or went within %v of orbit", from, withoutServer(t)*awaySpeed)
 	}
 	if answers == 0 {
 		t.Errorf("%s did not answer %s once", to, from)

@@ -50,8 +50,11 @@ func (m *measurement) take(ctx context.Context) error {
 		return err
 	}
 	row("memory a pod", "%.1f MiB", float64(before-after)/float64(m.options.pods)/(1<<20))
-	if err := errors.Join(m.shares(ctx), m.ports(ctx), m.pings(ctx), m.stay(ctx), m.consumption(ctx)); err != nil {
+	if err := errors.Join(m.shares(ctx), m.ports(ctx), m.pings(ctx), m.stay(ctx)); err != nil {
 		return err
+	}
+	if err := m.consumption(ctx); err != nil { // of no matter for the rest
+		row("what kubelets say of their pods", "%v", err)
 	}
 	return m.end(ctx)
 }
@@ -260,11 +263,18 @@ func (m *measurement) stay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	least := m.options.pods
-	for end := time.Now().Add(m.options.keep); time.Now().Before(end); {
+	least, short, began := m.options.pods, 0, time.Now()
+	looks := 0
+	for end := began.Add(m.options.keep); time.Now().Before(end); looks++ {
 		n, err := m.ready(ctx)
 		if err != nil {
 			return err
+		}
+		if n < m.options.pods {
+			short++
+		}
+		if n < least {
+			m.why(ctx, time.Since(began), n)
 		}
 		least = min(least, n)
 		select {
@@ -281,12 +291,51 @@ func (m *measurement) stay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	row("ready pods, the least within "+m.options.keep.String(), "%d", least)
-	row("requests of Orrery to the API server then", "%.0f, while links changed %d times", after-before, now-changed)
+	row("ready pods, the least within "+m.options.keep.String(), "%d; fewer than all in %d of %d looks", least, short, looks)
+	restarts, err := m.restarts(ctx)
+	if err != nil {
+		return err
+	}
+	row("containers that were started again", "%d of Orrery, %d of nodes", restarts["orrery-system"], restarts["default"])
+	if after < before || restarts["orrery-system"] > 0 {
+		row("requests of Orrery to the API server then", "not known, since counters began anew; links changed %d times", now-changed)
+	} else {
+		row("requests of Orrery to the API server then", "%.0f, while links changed %d times", after-before, now-changed)
+	}
 	for worker, v := range late {
 		row("lateness of frames on "+worker+", p99", "%.3f ms", 1e3*v)
 	}
 	return nil
+}
+
+// why tells of workers and Orrery's own pods when fewer pods are ready than before.
+func (m *measurement) why(ctx context.Context, since time.Duration, ready int) {
+	fmt.Fprintf(os.Stderr, "%d pods are ready after %v\n", ready, since.Round(time.Second))
+	for _, args := range [][]string{
+		{"get", "nodes", `--output=jsonpath={range .items[*]}{.metadata.name}: {range .status.conditions[?(@.type=="Ready")]}{.status} {.reason}: {.message}{end}{"\n"}{end}`},
+		{"--namespace=orrery-system", "get", "pods", "--no-headers"},
+	} {
+		if out, err := m.cluster.Kubectl(ctx, nil, args...); err == nil {
+			fmt.Fprintf(os.Stderr, "%s", out)
+		}
+	}
+}
+
+// restarts of containers so far, by namespace.
+func (m *measurement) restarts(ctx context.Context) (map[string]int, error) {
+	out, err := m.cluster.Kubectl(ctx, nil, "get", "pods", "--all-namespaces", `--output=jsonpath={range .items[*]}{.metadata.namespace} {.status.containerStatuses[*].restartCount}{"\n"}{end}`)
+	if err != nil {
+		return nil, err
+	}
+	sum := make(map[string]int)
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		for _, text := range f[min(1, len(f)):] {
+			n, _ := strconv.Atoi(text)
+			sum[f[0]] += n
+		}
+	}
+	return sum, nil
 }
 
 // consumption of Orrery's own pods, and of nodes' in the mean, as the kubelets see it.
