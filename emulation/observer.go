@@ -42,6 +42,7 @@ type observer struct {
 	last     time.Duration   // no instant is earlier
 	changes  map[int]applied // of topology, by the numbers that the tracker has for them
 	numbers  int
+	over     bool
 
 	woken chan struct{}
 	mu    sync.Mutex // guards:
@@ -126,7 +127,7 @@ func (o *observer) watch(ctx context.Context) error {
 	return err
 }
 
-// follow looks at all that is noted, until ctx ends; it then closes what is open.
+// follow looks at all that is noted, until ctx ends.
 func (o *observer) follow(ctx context.Context) error {
 	if o == nil {
 		return nil
@@ -138,24 +139,41 @@ func (o *observer) follow(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			o.lookAll()
-			o.tracker.Close(max(o.last, o.run.timeline.Now()))
-			o.report()
 			return nil
 		case <-o.woken:
-			o.lookAll()
+			o.lookAll(ctx)
 		case <-sample.C:
 			o.sample()
 		}
 	}
 }
 
-func (o *observer) lookAll() {
+// finish looks at what is left when the run has ended at an instant, and closes what is
+// open. Where daemons change tables faster than can be looked at that takes its time, so
+// it is for when they have ended.
+func (o *observer) finish(ended time.Duration) {
+	if o == nil || o.over {
+		return
+	}
+	o.over = true
+	o.lookAll(context.Background())
+	o.tracker.Close(max(o.last, ended))
+	o.report()
+}
+
+// lookAll looks at all that is noted. When ctx ends it leaves the rest.
+func (o *observer) lookAll(ctx context.Context) {
 	o.mu.Lock()
 	queue := o.queue
 	o.queue = nil
 	o.mu.Unlock()
 	for i := range queue {
+		if ctx.Err() != nil {
+			o.mu.Lock()
+			o.queue = append(queue[i:], o.queue...)
+			o.mu.Unlock()
+			break
+		}
 		switch n := &queue[i]; {
 		case n.gate:
 			o.openGate()

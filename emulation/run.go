@@ -439,6 +439,7 @@ func (r *Run) Stop(ctx context.Context) error {
 	if r.part == nil {
 		errs = append(errs, r.nodes.Destroy(ctx))
 	}
+	r.observer.finish(ended)
 	errs = append(errs, r.recorder.finish(ended))
 	return errors.Join(errs...)
 }
