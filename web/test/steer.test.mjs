@@ -156,15 +156,17 @@ describe("steering a run", { skip: whyNoRun(scenario) || false }, () => {
       const cut = await page.evaluate(() => globalThis.orrery.session.clock.present);
       await page.keyboard.press("Escape");
       const cell = page.locator("#panel .matrix button");
-      assert.equal(await cell.count(), 1); // two stations
+      await cell.waitFor(); // one: there are two stations
       assert.equal((await cell.innerText()).trim(), "×");
       assert.equal(await cell.getAttribute("class"), "bad");
+      await page.locator("#panel dd.recovery", { hasText: "1 of 1 pairs is cut off" }).waitFor();
       await selectLink(page, "madrid");
       await undo(page);
       await page.locator("#panel dd", { hasText: "up" }).first().waitFor();
       await page.keyboard.press("Escape");
       await page.locator("ol.events", { hasText: port.split(":")[0] }).waitFor();
       await page.waitForFunction(() => globalThis.orrery.session.status.value.pairs.some((pair) => pair.reachable));
+      await page.locator("#panel dd.recovery", { hasText: "1 pair reached again, the last" }).waitFor();
       // About half a second there and back, in the cell and in the page's words.
       await page.waitForFunction(() => /^(4[89]|5[0-6])\d$/.test(document.querySelector("#panel .matrix button").textContent.trim()));
       assert.match(await cell.getAttribute("aria-label"), /, \d+ ms$/);

@@ -1,5 +1,6 @@
 import { html, type TemplateResult } from "lit-html";
 import { type Event, type Pair, Phase, type Status, Verdict_Level } from "../gen/orrery/v1alpha1/control_pb";
+import { recovery } from "../model/recovery";
 import { seconds } from "../model/units";
 import { clockTime, count, msOf, span, spanOf } from "../ui/format";
 import { attempt, type Desk, failureList, type Panel, presentNote } from "./panel";
@@ -88,6 +89,7 @@ export class RunPanel implements Panel {
         ? html`<dt>Last change</dt>
             <dd>${span(seconds(status.scenarioTime) - seconds(status.lastEvent.at))} ago: ${what(status.lastEvent)}</dd>`
         : ""}
+      ${this.#recovered(status)}
       ${status.nextEvent
         ? html`<dt>Next change</dt>
             <dd>in ${span(seconds(status.nextEvent.at) - seconds(status.scenarioTime))}: ${what(status.nextEvent)}</dd>`
@@ -95,6 +97,21 @@ export class RunPanel implements Panel {
       <dt>Frames</dt>
       <dd>${count(Math.round(status.framesPerSecond))} a second</dd>
     </dl>`;
+  }
+
+  /** What the last change, also one by hand, has done to pairs of stations. */
+  #recovered(status: Status): TemplateResult | string {
+    const since = status.pairs.length ? recovery(this.desk.session.events.value, status.pairs) : undefined;
+    if (!since) return "";
+    const { out, back, after } = since;
+    return html`<dt>Recovery</dt>
+      <dd class="recovery">
+        ${out
+          ? `${count(out)} of ${status.pairs.length} pairs ${out === 1 ? "is" : "are"} cut off`
+          : back
+            ? `${count(back)} ${back === 1 ? "pair" : "pairs"} reached again, the last ${span(after)} after it`
+            : "no pair was cut off"}
+      </dd>`;
   }
 
   #matrix(pairs: readonly Pair[]): TemplateResult {
