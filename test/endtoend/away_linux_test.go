@@ -81,14 +81,7 @@ func (i *Installed) away(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pods := func() string {
-		out, err := i.Kubectl(ctx, nil, "get", "pods", `--output=jsonpath={.items[*].metadata.uid}`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(out)
-	}
-	before := pods()
+	before := i.identities(ctx, t)
 	i.setSpeed(ctx, t, awaySpeed)
 
 	signal := func(ctx context.Context, name string) {
@@ -141,7 +134,7 @@ func (i *Installed) away(t *testing.T, from, to string) {
 		return err == nil, fmt.Sprint(err)
 	})
 	t.Logf("all was well %.1f s after the API server was back", time.Since(returned).Seconds())
-	if now := pods(); now != before {
+	if now := i.identities(ctx, t); now != before {
 		t.Errorf("pods were\n%s\nand are\n%s", before, now)
 	}
 }

@@ -79,18 +79,11 @@ func (i *Installed) capture(t *testing.T, port, from, to string) {
 func (i *Installed) speed(t *testing.T) {
 	t.Helper()
 	ctx := patient(t)
-	pods := func() string {
-		out, err := i.Kubectl(ctx, nil, "get", "pods", `--output=jsonpath={.items[*].metadata.uid}`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(out)
-	}
-	before := pods()
+	before := i.identities(ctx, t)
 	for _, speed := range []float64{2, 1} {
 		i.setSpeed(ctx, t, speed)
 	}
-	if now := pods(); now != before {
+	if now := i.identities(ctx, t); now != before {
 		t.Errorf("pods were\n%s\nand are\n%s", before, now)
 	}
 }
@@ -109,4 +102,14 @@ func (i *Installed) setSpeed(ctx context.Context, t *testing.T, speed float64) {
 		}
 		return err == nil && status.Speed == speed, fmt.Sprint(out, err)
 	})
+}
+
+// identities of all pods, which others in their place would not have.
+func (i *Installed) identities(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	out, err := i.Kubectl(ctx, nil, "get", "pods", `--output=jsonpath={.items[*].metadata.uid}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
