@@ -92,7 +92,7 @@ bench-cluster: ## make PODS pods with five ports on WORKERS workers of a real cl
 	$(GO) run ./test/endtoend/bench -pods $(PODS) -workers $(WORKERS) $(CLUSTER)
 
 bench-viewers: build ## measure a run's fidelity with and without ten who look at it
-	$(GO) run ./scripts/viewers examples/iridium.yaml
+	$(GO) run ./test/viewers examples/iridium.yaml
 
 soak: build ## run ten thousand ports for HOURS, 20 times faster than life, and print what grows
 	$(GO) run ./scripts/soak -for $(HOURS)h $(SOAK) examples/dt-10k.yaml

@@ -145,6 +145,7 @@ var reserves = []reserve{
 			"kube/agent",              // the lock on its state
 			"kube/fdstore",            // files in messages
 			"doctor",                  // limits of processes and file systems
+			"router",                  // whose a directory is
 			"tune",                    // the lock on its record
 			"cmd/...",                 // signals, terminals
 			"celestrak",               // errno of a full disk

@@ -1,6 +1,6 @@
 // Command viewers tells what people who look at a run do to its fidelity.
 //
-//	go run ./scripts/viewers -viewers 10 -phase 1m -phases 3 examples/iridium.yaml
+//	go run ./test/viewers -viewers 10 -phase 1m -phases 3 examples/iridium.yaml
 //
 // A run goes on by itself and with viewers in turns. A viewer asks for what an open
 // page does: the status, events and traffic of ports as streams, and positions and
