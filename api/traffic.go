@@ -50,15 +50,13 @@ func (t *traffic) sample() *rates {
 	n := t.run.Plan().NumPorts()
 	r := &rates{at: t.run.Timeline().Now(), bits: make([]float64, n), drops: make([]float64, n)}
 	counters := make([]fabric.Counters, n)
-	elapsed := now.Sub(t.at).Seconds()
-	r.known = t.last != nil && elapsed > 0 && elapsed < trafficStale.Seconds()
+	elapsed := now.Sub(t.at)
+	r.known = t.last != nil && elapsed > 0 && elapsed < trafficStale
 	for i := range n {
 		c := t.run.Fabric().Counters(fabric.PortID(i))
 		counters[i] = c
 		if r.known {
-			r.bits[i] = 8 * float64(c.SentBytes-min(c.SentBytes, t.last[i].SentBytes)) / elapsed
-			d, before := c.Dropped(), t.last[i].Dropped()
-			r.drops[i] = float64(d-min(d, before)) / elapsed
+			r.bits[i], r.drops[i] = c.Rates(&t.last[i], elapsed)
 		}
 	}
 	r.message = &pb.WatchTrafficResponse{ScenarioTime: duration(r.at)}

@@ -81,7 +81,6 @@ type Run struct {
 	prober   *prober
 	oracle   *oracle
 	metrics  *metrics
-	carried  *carried // nil if the run carries a part of the nodes
 	events   *eventLog
 	examiner *examiner
 	failures failures
@@ -89,6 +88,8 @@ type Run struct {
 	observer *observer
 	software []software
 	part     *part // nil if the run carries all nodes
+
+	pastTraffic *pastTraffic // nil if it does not
 
 	phase     atomic.Int32
 	gate      gate
@@ -177,7 +178,7 @@ func (r *Run) Start(ctx context.Context) (err error) {
 		return err
 	}
 	r.prepare()
-	r.carried = newCarried(r)
+	r.pastTraffic = newPastTraffic(r)
 
 	// The sky as it stands at time 0, before anything runs in it.
 	cursor := r.plan.Windows(windowLength(r.timeline.Speed()))
@@ -211,7 +212,7 @@ func (r *Run) Start(ctx context.Context) (err error) {
 		"director":   r.director.direct,
 		"oracle":     r.oracle.follow,
 		"metrics":    r.metrics.follow,
-		"traffic":    r.carried.follow,
+		"traffic":    r.pastTraffic.follow,
 		"prober":     r.prober.probe,
 		"watch":      r.watch,
 		"neighbours": r.watchAdjacencies,

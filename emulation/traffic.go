@@ -16,8 +16,8 @@ const (
 	trafficBytes = 24 << 20
 )
 
-// carried follows what ports carry.
-type carried struct {
+// pastTraffic keeps what ports have carried since the run began.
+type pastTraffic struct {
 	run     *Run
 	history *traffic.History
 	last    []fabric.Counters
@@ -25,14 +25,14 @@ type carried struct {
 	host    time.Time
 }
 
-func newCarried(r *Run) *carried {
+func newPastTraffic(r *Run) *pastTraffic {
 	n := r.plan.NumPorts()
-	return &carried{run: r, history: traffic.NewHistory(n, trafficBytes, trafficSteps), last: make([]fabric.Counters, n)}
+	return &pastTraffic{run: r, history: traffic.NewHistory(n, trafficBytes, trafficSteps), last: make([]fabric.Counters, n)}
 }
 
 // follow adds steps until ctx ends.
-func (c *carried) follow(ctx context.Context) error {
-	c.look(time.Now())
+func (p *pastTraffic) follow(ctx context.Context) error {
+	p.look(time.Now())
 	tick := time.NewTicker(trafficEvery)
 	defer tick.Stop()
 	for {
@@ -40,38 +40,37 @@ func (c *carried) follow(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			c.look(now)
+			p.look(now)
 		}
 	}
 }
 
 // look adds a step from the last look until now.
-func (c *carried) look(now time.Time) {
-	first := c.host.IsZero()
-	s := traffic.Step{From: c.at, To: c.run.timeline.Now(), Host: now.Sub(c.host)}
-	c.at, c.host = s.To, now
+func (p *pastTraffic) look(now time.Time) {
+	first := p.host.IsZero()
+	s := traffic.Step{From: p.at, To: p.run.timeline.Now(), Host: now.Sub(p.host)}
+	p.at, p.host = s.To, now
 	if !first {
-		s.Bits, s.Drops = make([]float32, len(c.last)), make([]float32, len(c.last))
+		s.Bits, s.Drops = make([]float32, len(p.last)), make([]float32, len(p.last))
 	}
-	for i := range c.last {
-		is, was := c.run.fabric.Counters(fabric.PortID(i)), &c.last[i]
-		if !first && s.Host > 0 {
-			s.Bits[i] = float32(8 * float64(is.SentBytes-min(is.SentBytes, was.SentBytes)) / s.Host.Seconds())
-			d, before := is.Dropped(), was.Dropped()
-			s.Drops[i] = float32(float64(d-min(d, before)) / s.Host.Seconds())
+	for i := range p.last {
+		now := p.run.fabric.Counters(fabric.PortID(i))
+		if !first {
+			bits, drops := now.Rates(&p.last[i], s.Host)
+			s.Bits[i], s.Drops[i] = float32(bits), float32(drops)
 		}
-		c.last[i] = is
+		p.last[i] = now
 	}
 	if !first {
-		c.history.Add(s)
+		p.history.Add(s)
 	}
 }
 
 // TrafficAt gives what ports carried around an instant of the past. ok is false where nothing
 // is known, as in the last seconds.
 func (r *Run) TrafficAt(t time.Duration) (traffic.Step, bool) {
-	if r.carried == nil {
+	if r.pastTraffic == nil {
 		return traffic.Step{}, false
 	}
-	return r.carried.history.At(t)
+	return r.pastTraffic.history.At(t)
 }

@@ -15,7 +15,7 @@ import (
 
 func TestPastTraffic(t *testing.T) {
 	r, _, source := startRun(t, smallSky, nil)
-	c := newCarried(r) // looks when it is told to
+	c := newPastTraffic(r) // looks when it is told to
 	f := r.fabric.(*memfabric.Fabric)
 	begin := time.Now()
 	c.look(begin)

@@ -1,5 +1,7 @@
 package fabric
 
+import "time"
+
 // Add adds another port's counters.
 func (c *Counters) Add(o Counters) {
 	c.SentFrames += o.SentFrames
@@ -37,4 +39,17 @@ func (c *Counters) Dropped() (frames uint64) {
 		frames += d.Frames
 	}
 	return frames
+}
+
+// Rates are what a port has sent in bits per second, and how many frames of it were
+// dropped per second, since it had earlier counters and some time has passed; 0 where
+// counters began anew meanwhile, or no time has passed.
+func (c *Counters) Rates(earlier *Counters, elapsed time.Duration) (bits, drops float64) {
+	s := elapsed.Seconds()
+	if s <= 0 {
+		return 0, 0
+	}
+	bits = 8 * float64(c.SentBytes-min(c.SentBytes, earlier.SentBytes)) / s
+	now, before := c.Dropped(), earlier.Dropped()
+	return bits, float64(now-min(now, before)) / s
 }

@@ -61,7 +61,7 @@ export class Page implements Desk {
     );
     this.session.unplanned = () => void this.#edit();
     this.session.loaded = () => this.stage.invalidate();
-    this.session.shown.watch((shown) => shown && this.#loaded(shown));
+    this.session.shown.watch((shown) => shown && this.#present(shown));
     this.session.selection.watch((selection) => this.#selected(selection));
     this.session.connection.watch((connection) => this.#connection(connection));
     let stoodAt = NaN;
@@ -71,10 +71,10 @@ export class Page implements Desk {
       if (!moving && shown !== stoodAt) this.stage.invalidate();
       stoodAt = shown;
     });
-    this.session.traffic.watch(() => this.#load());
+    this.session.traffic.watch(() => this.#colourByLoad());
     this.session.past.watch(() => {
       this.#failures();
-      this.#load();
+      this.#colourByLoad();
       this.redraw();
     });
     this.#fit();
@@ -116,12 +116,12 @@ export class Page implements Desk {
   }
 
   /** Colours links by what they carry, or carried then. Nothing is known of the future. */
-  #load(): void {
+  #colourByLoad(): void {
     const { past, traffic, ahead } = this.session;
     this.stage.bitsPerSecond = past.value?.bits ?? (ahead ? new Float32Array(0) : traffic.value);
   }
 
-  #loaded(shown: Shown): void {
+  #present(shown: Shown): void {
     const { motion, contacts, inventory, epoch } = shown;
     const { clock } = this.session;
     if (!inventory.message.running) {

@@ -36,7 +36,7 @@ import{b as f,w as z1,c as A,h as V1,n as q,p as E1,m as Q,a as Y,d as v,f as J1
       ${e!==void 0&&e>=s&&e<=n?z1`<line class="cursor" x1=${l(e)} x2=${l(e)} y1="4" y2=${n1-wt+4} />`:""}
     </svg>
   `}function s2(r,t,e){const s=[],n=Math.max(1,Math.ceil(r.x.length/(a1*2)));let i="M";for(let o=0;o<r.x.length;o+=n){let[a,l]=[-1,-1];for(let c=o;c<Math.min(o+n,r.x.length);c++)Number.isFinite(r.y[c])&&((a<0||r.y[c]<r.y[a])&&(a=c),(l<0||r.y[c]>r.y[l])&&(l=c));if(a<0){i="M";continue}for(const c of a===l?[a]:[Math.min(a,l),Math.max(a,l)])s.push(`${i}${t(r.x[c]).toFixed(1)} ${e(r.y[c]).toFixed(1)}`),i="L"}return s.join("")}function n2(r){const t=10**Math.floor(Math.log10(r));for(const e of[1,2,5,10])if(t*e>=r)return t*e;return t*10}const i2=64<<20;class o2{constructor(t,e,s){this.desk=t,this.a=e,this.b=s,t.session.running&&(this.#o=L1(async n=>{try{this.#t=await t.session.source.control.getLink({port:e},{signal:n}),this.#e=""}catch(i){if(n.aborted)return;this.#e=k1(i)}t.redraw()},1e3))}#t;#e="";#s;#n="10";#i="0";#o=()=>{};close(){this.#o(),this.#s?.end.abort()}template(){const{desk:t,a:e,b:s}=this,{session:n}=t,i=this.#t,o=i?.link,[a,l]=[e.split(":")[0],s.split(":")[0]],c=o&&o.a!==s&&o.b!==s;return f`
-      ${V1(t,`${e} – ${s}`,f`${q(t,a)} · ${q(t,l)}`)} ${E1(t)} ${this.#a()}
+      ${V1(t,`${e} – ${s}`,f`${q(t,a)} · ${q(t,l)}`)} ${this.#a()} ${E1(t)}
       ${this.#e?f`<p class="problem">${this.#e}</p>`:""}
       ${c?f`<p class="note">${e} now has a link with ${o.a===e?o.b:o.a}; that is what stands below.</p>`:""}
       ${n.running?"":this.#r()}

@@ -11,7 +11,7 @@ import{s as I,C as G,F as C}from"./connect-error.js";/**
     </div>
     <button class="quiet" aria-label="Close" title="Close (Esc)" @click=${()=>e.select(void 0)}>✕</button>
   </div>`}function vt(e){const{clock:t}=e.session;return t.following||!e.session.running?"":N`<p class="note">
-    The globe shows ${k(t.shown)}. Figures here are of now, ${k(t.present)}.
+    The globe shows ${k(t.shown)}. Figures below are of now, ${k(t.present)}.
   </p>`}function bt(e,t){return N`<button class="link" @click=${()=>e.select({kind:"node",name:t})}>${t}</button>`}function at(e){const t=e.b?`${e.a} – ${e.b}`:e.a;switch(e.kind){case C.CUT:return`${t} is cut`;case C.KILL_NODE:return`${e.a} is killed`;case C.KILL_PROCESS:return`${e.process} in ${e.a} is killed`;case C.IMPAIR:{const s=[e.loss?`${+(e.loss*100).toFixed(3)} % loss`:"",e.delay?`${+(I(e.delay)*1e3).toFixed(3)} ms more`:""].filter(Boolean);return`${t}: ${s.join(", ")}`}default:return e.id}}function yt(e,t){return t.length?N`<h3>Injected failures</h3>
     <table class="failures">
       ${t.map(s=>N`<tr>

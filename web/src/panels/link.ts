@@ -49,7 +49,7 @@ export class LinkPanel implements Panel {
     const [nodeA, nodeB] = [a.split(":")[0]!, b.split(":")[0]!];
     const other = link && link.a !== b && link.b !== b;
     return html`
-      ${head(desk, `${a} – ${b}`, html`${nodeLink(desk, nodeA)} · ${nodeLink(desk, nodeB)}`)} ${presentNote(desk)} ${this.#then()}
+      ${head(desk, `${a} – ${b}`, html`${nodeLink(desk, nodeA)} · ${nodeLink(desk, nodeB)}`)} ${this.#then()} ${presentNote(desk)}
       ${this.#problem ? html`<p class="problem">${this.#problem}</p>` : ""}
       ${other ? html`<p class="note">${a} now has a link with ${link.a === a ? link.b : link.a}; that is what stands below.</p>` : ""}
       ${session.running ? "" : this.#planned()}

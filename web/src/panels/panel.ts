@@ -58,7 +58,7 @@ export function presentNote(desk: Desk): TemplateResult | string {
   const { clock } = desk.session;
   if (clock.following || !desk.session.running) return "";
   return html`<p class="note">
-    The globe shows ${clockTime(clock.shown)}. Figures here are of now, ${clockTime(clock.present)}.
+    The globe shows ${clockTime(clock.shown)}. Figures below are of now, ${clockTime(clock.present)}.
   </p>`;
 }
 
