@@ -397,14 +397,26 @@ func (d *Desk) Script(key string) (string, error) {
 		return "", fmt.Errorf("%s does not boot by iPXE", m.Name)
 	}
 	if rule.File != "" {
-		return "#!ipxe\nkernel " + d.base(false) + protocol.FilesPath + rule.File + "\nboot\n", nil
+		return script(d.base(false) + protocol.FilesPath + rule.File), nil
 	}
 	image, err := d.images.Open(rule.Image)
 	if err != nil {
 		return "", err
 	}
 	// What iPXE gives as arguments replaces the command line that is built in, an empty one too.
-	return fmt.Sprintf("#!ipxe\nkernel %s%s%s %s\nboot\n", d.base(false), protocol.FilesPath, image.BootFile(), image.Cmdline), nil
+	return script(d.base(false) + protocol.FilesPath + image.BootFile() + " " + image.Cmdline), nil
+}
+
+// script has iPXE boot a file. A transfer that breaks off is tried again, with pauses in which a server is begun anew; after a minute the
+// firmware goes on with what else it can boot from.
+func script(kernel string) string {
+	var b strings.Builder
+	b.WriteString("#!ipxe\n")
+	for _, pause := range []int{2, 8, 20, 30} {
+		fmt.Fprintf(&b, "kernel %s && boot ||\nsleep %d\n", kernel, pause)
+	}
+	b.WriteString("exit 1\n")
+	return b.String()
 }
 
 // at is the machine that has an address.

@@ -171,10 +171,27 @@ func (v *Server) Desk() *Desk { return v.desk }
 // Registry is what is known of machines.
 func (v *Server) Registry() *registry.Registry { return v.registry }
 
-// Serve serves until the context ends, then it closes everything and returns nil.
+// Grace is for how long a server that is to end goes on if it is sending something. Firmware gives up a transfer that breaks off, and a boot
+// file of tens of megabytes takes it a minute.
+const Grace = time.Minute
+
+// Serve serves until the context ends, goes on while something is being sent, for Grace at most, closes everything and returns nil.
 func (v *Server) Serve(ctx context.Context) error {
 	defer v.Close()
+	asked := ctx
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	active := new(sending)
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		select {
+		case <-asked.Done():
+			active.wait(ctx, Grace)
+			end()
+		case <-ctx.Done():
+		}
+		return nil
+	})
 	if v.radv != nil {
 		group.Go(func() error {
 			r := &radv.Responder{Interval: v.site.Spec.Advertise.Interval.Std(), Answer: func(mac net.HardwareAddr) *radv.Advertisement {
@@ -192,7 +209,13 @@ func (v *Server) Serve(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		s := &tftp.Server{
-			Open:   func(name string) (tftp.File, error) { return v.root.Open(name) },
+			Open: func(name string) (tftp.File, error) {
+				f, err := v.root.Open(name)
+				if err != nil {
+					return nil, err
+				}
+				return &sent{f, active.begin()}, nil
+			},
 			Limits: v.desk.Limits,
 			Done: func(a netip.Addr, name string, sent int64, err error) {
 				v.log.Info("sent", "service", "tftp", "to", a.String(), "file", name, "bytes", sent, "error", err)
@@ -210,7 +233,7 @@ func (v *Server) Serve(ctx context.Context) error {
 	})
 	for _, l := range []net.Listener{v.http, v.https} {
 		if l != nil {
-			group.Go(func() error { return serveHTTP(ctx, l, Handler(v.desk, v.root, v.log)) })
+			group.Go(func() error { return serveHTTP(ctx, l, active.handler(Handler(v.desk, v.root, v.log))) })
 		}
 	}
 	group.Go(func() error { return serveHTTP(ctx, v.control, controlHandler(v.registry)) })

@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,7 +50,9 @@ func provisionServeCommand() *cobra.Command {
 		Short: "Serve a segment: router advertisements, DHCPv6, TFTP, HTTP",
 		Long: `Serve the segment of a site file until interrupted: router advertisements, DHCPv6,
 TFTP, and HTTP for images, configurations and reports. Nothing is said over IPv4.
-It takes root, and an interface that has the server's address.`,
+It takes root, and an interface that has the server's address. When it is
+interrupted while it sends something, it goes on until that is sent, for a minute
+at most: firmware does not ask again. A second interrupt ends it at once.`,
 		Example: "  orrery provision serve -c site.yaml",
 		Args:    cobra.NoArgs,
 	}
@@ -63,6 +67,8 @@ It takes root, and an interface that has the server's address.`,
 			return &exitError{exitHost, err}
 		}
 		fmt.Fprintf(os.Stderr, "orrery: serving %s on %s as %s\n", s.Metadata.Name, s.Spec.Interface, s.Spec.Address)
+		// The journal bears a sudden end, which is what a signal means from then on.
+		defer context.AfterFunc(cmd.Context(), func() { signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) })()
 		return server.Serve(cmd.Context())
 	}
 	return c
