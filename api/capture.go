@@ -68,7 +68,7 @@ func (s *Server) Capture(ctx context.Context, req *connect.Request[pb.CaptureReq
 	return s.capture(ctx, port, func(b []byte) error { return out.Send(&pb.CaptureResponse{Data: b}) })
 }
 
-// download is a capture as a file that grows until the client hangs up.
+// download answers with the capture of a port.
 func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 	port, err := s.findPort(r.PathValue("node") + ":" + r.PathValue("port"))
 	if err != nil {
@@ -77,12 +77,17 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := s.untilStopped(r.Context())
 	defer cancel()
+	Download(w, s.name(port.Node), port.Name, func(send func([]byte) error) error { return s.capture(ctx, port, send) })
+}
+
+// Download answers with a capture as a file that grows until the client hangs up.
+func Download(w http.ResponseWriter, node, port string, capture func(send func([]byte) error) error) {
 	started := false
-	err = s.capture(ctx, port, func(b []byte) error {
+	err := capture(func(b []byte) error {
 		if !started {
 			started = true
 			w.Header().Set("Content-Type", "application/x-pcapng")
-			w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", s.name(port.Node)+"-"+s.run.Plan().Port(port.ID).Name+".pcapng"))
+			w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", node+"-"+port+".pcapng"))
 			w.WriteHeader(http.StatusOK)
 		}
 		if _, err := w.Write(b); err != nil {

@@ -44,15 +44,7 @@ func (s *Server) GetNode(ctx context.Context, req *connect.Request[pb.GetNodeReq
 	out := &pb.GetNodeResponse{
 		Node: s.node(n, processes), Terminals: s.terminals(n), ScenarioTime: duration(s.run.Timeline().Now()),
 	}
-	if entry := assignment.Routing(s.run.Plan(), n.Index); entry != nil {
-		list, err := router.Adjacencies(ctx, s.run.Nodes().Dir(n.Name), *entry)
-		if err != nil {
-			out.NeighboursProblem = err.Error()
-		}
-		for _, a := range list {
-			out.Neighbours = append(out.Neighbours, &pb.Neighbour{Port: a.Port, Name: a.Neighbour, State: a.State, Up: a.Up})
-		}
-	}
+	out.Neighbours, out.NeighboursProblem = s.neighbours(ctx, n)
 	routes, err := s.run.Nodes().Routes(ctx, n.Name)
 	if err != nil {
 		out.RoutesProblem = err.Error()
@@ -75,6 +67,26 @@ func (s *Server) GetNode(ctx context.Context, req *connect.Request[pb.GetNodeReq
 		}
 	}
 	return connect.NewResponse(out), nil
+}
+
+// neighbours as a node's daemon says, or why it does not.
+func (s *Server) neighbours(ctx context.Context, n *plan.Node) (out []*pb.Neighbour, problem string) {
+	entry := assignment.Routing(s.run.Plan(), n.Index)
+	if entry == nil || !router.HasAdjacencies(*entry) {
+		return nil, ""
+	}
+	dir := s.run.Nodes().Dir(n.Name)
+	if dir == "" {
+		return nil, "The daemons are in the node's pod, where this worker's agent does not ask them."
+	}
+	list, err := router.Adjacencies(ctx, dir, *entry)
+	if err != nil {
+		problem = err.Error()
+	}
+	for _, a := range list {
+		out = append(out, &pb.Neighbour{Port: a.Port, Name: a.Neighbour, State: a.State, Up: a.Up})
+	}
+	return out, problem
 }
 
 // protocolNames are those of rtnetlink(7), linux/rtnetlink.h, and the oracle's.

@@ -124,7 +124,7 @@ func TestTheNearestEventsAreKept(t *testing.T) {
 	for i := range 10 {
 		list = append(list, &pb.Event{At: durationpb.New(time.Duration(i) * time.Second)})
 	}
-	got := nearest(list, 6*time.Second, 3)
+	got := Nearest(list, 6*time.Second, 3)
 	if len(got) != 3 || got[0].GetAt().AsDuration() != 5*time.Second || got[2].GetAt().AsDuration() != 7*time.Second {
 		t.Errorf("nearest to 6 s: %v", got)
 	}

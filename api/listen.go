@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -98,8 +99,37 @@ func (l *Listener) URL(token string) string {
 	return scheme + "://" + net.JoinHostPort(host, port) + "/#token=" + token
 }
 
-// Serve answers until ctx ends.
+// Serve answers with the API of one run until ctx ends.
 func (l *Listener) Serve(ctx context.Context, api http.Handler) error {
+	return l.serve(ctx, l.guarded(api))
+}
+
+// ServeMany answers with the APIs of many runs until ctx ends, each below a path of its own with two parts, as in
+// /NAMESPACE/SCENARIO/. Who may not look is refused before api is asked for a run's.
+func (l *Listener) ServeMany(ctx context.Context, api func(namespace, scenario string) http.Handler) error {
+	type name struct{ namespace, scenario string }
+	type key struct{}
+	run := l.guarded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, _ := r.Context().Value(key{}).(name)
+		api(n.namespace, n.scenario).ServeHTTP(w, r)
+	}))
+	return l.serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		parts := strings.SplitN(strings.TrimPrefix(r.URL.Path, "/"), "/", 3)
+		switch {
+		case len(parts) == 3 && parts[0] != "" && parts[1] != "":
+			r = r.WithContext(context.WithValue(r.Context(), key{}, name{parts[0], parts[1]}))
+			http.StripPrefix("/"+parts[0]+"/"+parts[1], run).ServeHTTP(w, r)
+		case len(parts) == 2 && parts[0] != "" && parts[1] != "" && r.Method == http.MethodGet:
+			// Below itself: a page's links are relative. The path has no scheme and no host, whatever it says.
+			http.Redirect(w, r, "/"+url.PathEscape(parts[0])+"/"+url.PathEscape(parts[1])+"/", http.StatusFound)
+		default:
+			http.Error(w, "the page of a scenario is at /NAMESPACE/SCENARIO/", http.StatusNotFound)
+		}
+	}))
+}
+
+// guarded is what the listener lets through of requests for a run.
+func (l *Listener) guarded(api http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	for _, prefix := range []string{
 		"/" + orreryv1alpha1connect.ControlServiceName + "/", "/" + orreryv1alpha1connect.SkyServiceName + "/",
@@ -113,8 +143,12 @@ func (l *Listener) Serve(ctx context.Context, api http.Handler) error {
 	if l.Page != nil {
 		mux.Handle("/", page(l.Page))
 	}
+	return timely(&access.Guard{Tokens: l.Tokens, Hosts: l.hosts, Needs: needs, Next: bounded(mux)}, bodyWithin, writeWithin)
+}
+
+func (l *Listener) serve(ctx context.Context, handler http.Handler) error {
 	srv := &http.Server{
-		Handler:           timely(&access.Guard{Tokens: l.Tokens, Hosts: l.hosts, Needs: needs, Next: bounded(mux)}, bodyWithin, writeWithin),
+		Handler:           handler,
 		ReadHeaderTimeout: headerWithin,
 		IdleTimeout:       idleFor,
 		MaxHeaderBytes:    maxHeader,
@@ -187,6 +221,9 @@ var viewing = map[string]bool{
 	orreryv1alpha1connect.SkyServiceGetGapsProcedure:          true,
 	orreryv1alpha1connect.PreviewServiceGetSchemaProcedure:    true,
 }
+
+// Viewing tells whether a path is a method that changes nothing and costs little.
+func Viewing(path string) bool { return viewing[path] }
 
 // needs is the least role for a path.
 func needs(path string) access.Role {

@@ -545,6 +545,54 @@ func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
 }
 
 // By TLS, streams in both directions work, too.
+// Many runs have their pages and APIs below paths of their own, whose existence only those learn who may look.
+func TestServeMany(t *testing.T) {
+	server, _, _, _ := serve(t)
+	l := &Listener{Address: "127.0.0.1:0", Tokens: access.NewTokens(), Page: fstest.MapFS{"index.html": {Data: []byte("<!doctype html>the page")}, "app.js": {Data: []byte("go()")}}}
+	if err := l.Open(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		served <- l.ServeMany(ctx, func(namespace, scenario string) http.Handler {
+			if namespace == "space" && scenario == "sky" {
+				return server.Handler()
+			}
+			return http.NotFoundHandler()
+		})
+	}()
+	defer func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	const status = "/orrery.v1alpha1.ControlService/GetStatus"
+	for _, w := range []struct {
+		ask
+		status int
+		want   string
+	}{
+		{ask{method: "GET", path: "/space/sky/"}, http.StatusOK, "the page"},
+		{ask{method: "GET", path: "/space/sky/app.js"}, http.StatusOK, "go()"},
+		{ask{method: "GET", path: "/space/sky"}, http.StatusOK, "the page"}, // redirected
+		{ask{path: "/space/sky" + status, body: "{}", token: l.Tokens.Viewer}, http.StatusOK, `"status"`},
+		{ask{path: "/space/sky" + status, body: "{}"}, http.StatusUnauthorized, "token"},
+		{ask{path: "/space/none" + status, body: "{}"}, http.StatusUnauthorized, "token"},
+		{ask{path: "/space/none" + status, body: "{}", token: l.Tokens.Viewer}, http.StatusNotFound, ""},
+		{ask{path: "/space/sky/orrery.v1alpha1.ControlService/Stop", body: "{}", token: l.Tokens.Viewer}, http.StatusForbidden, "only look"},
+		{ask{path: "/space/sky" + status, body: "{}", token: l.Tokens.Owner, origin: "http://evil.example"}, http.StatusForbidden, "other origins"},
+		{ask{method: "GET", path: "/"}, http.StatusNotFound, "/NAMESPACE/SCENARIO/"},
+		{ask{method: "GET", path: "//sky/"}, http.StatusNotFound, "/NAMESPACE/SCENARIO/"},
+		{ask{path: status, body: "{}", token: l.Tokens.Owner}, http.StatusNotFound, ""},
+	} {
+		if code, body, _ := l.ask(t, w.ask); code != w.status || !strings.Contains(body, w.want) {
+			t.Errorf("%+v: %d %.200q, want %d and %q", w.ask, code, body, w.status, w.want)
+		}
+	}
+}
+
 func TestTLS(t *testing.T) {
 	cert, key, pool := certificate(t)
 	l, _, _ := listen(t, func(l *Listener) { l.Certificate, l.Key = cert, key })

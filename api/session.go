@@ -18,10 +18,14 @@ func (s *Server) Exec(ctx context.Context, stream *connect.BidiStream[pb.ExecReq
 	if err != nil {
 		return err
 	}
-	n, err := s.findNode(first.GetNode())
-	if err != nil {
+	if _, err := s.findNode(first.GetNode()); err != nil {
 		return err
 	}
+	return Session(ctx, stream, first, s.run.Nodes())
+}
+
+// Session runs the command of the first request of Exec in a node, which is there.
+func Session(ctx context.Context, stream *connect.BidiStream[pb.ExecRequest, pb.ExecResponse], first *pb.ExecRequest, in Executor) error {
 	if len(first.GetArgv()) == 0 {
 		return connect.NewError(connect.CodeInvalidArgument, errors.New("no command is given"))
 	}
@@ -63,7 +67,7 @@ func (s *Server) Exec(ctx context.Context, stream *connect.BidiStream[pb.ExecReq
 		defer mu.Unlock()
 		return stream.Send(m)
 	}
-	code, err := s.run.Nodes().Exec(ctx, n.Name, first.GetArgv(), node.Stdio{
+	code, err := in.Exec(ctx, first.GetNode(), first.GetArgv(), node.Stdio{
 		In:       stdin,
 		Out:      sender(func(b []byte) error { return send(&pb.ExecResponse{Stdout: b}) }),
 		Err:      sender(func(b []byte) error { return send(&pb.ExecResponse{Stderr: b}) }),

@@ -16,26 +16,49 @@ import (
 // maxRequest bounds what a client may send in one message.
 const maxRequest = 1 << 20
 
+// Services are what an API answers with. What is nil is not there.
+type Services struct {
+	Control orreryv1alpha1connect.ControlServiceHandler
+	Sky     orreryv1alpha1connect.SkyServiceHandler
+	Preview orreryv1alpha1connect.PreviewServiceHandler
+	// Download answers with a capture of the port that the path's values node and port name: see
+	// Download. Terminal is one in the node of the query: see Terminal.
+	Download, Terminal http.HandlerFunc
+}
+
 // Handler is the API as an HTTP handler: Connect, gRPC and gRPC-Web; captures and
 // terminals.
-func (s *Server) Handler() http.Handler {
+func (s *Services) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(orreryv1alpha1connect.NewControlServiceHandler(s, connect.WithReadMaxBytes(maxRequest)))
-	mux.Handle(orreryv1alpha1connect.NewSkyServiceHandler(s.sky, connect.WithReadMaxBytes(maxRequest)))
-	mux.Handle(orreryv1alpha1connect.NewPreviewServiceHandler(s.preview, connect.WithReadMaxBytes(maxRequest)))
-	mux.HandleFunc("GET "+capturePath+"{node}/{port}", s.download)
-	mux.HandleFunc("GET "+terminalPath, s.terminal)
+	bounded := connect.WithReadMaxBytes(maxRequest)
+	if s.Control != nil {
+		mux.Handle(orreryv1alpha1connect.NewControlServiceHandler(s.Control, bounded))
+	}
+	if s.Sky != nil {
+		mux.Handle(orreryv1alpha1connect.NewSkyServiceHandler(s.Sky, bounded))
+	}
+	if s.Preview != nil {
+		mux.Handle(orreryv1alpha1connect.NewPreviewServiceHandler(s.Preview, bounded))
+	}
+	if s.Download != nil {
+		mux.HandleFunc("GET "+capturePath+"{node}/{port}", s.Download)
+	}
+	if s.Terminal != nil {
+		mux.HandleFunc("GET "+terminalPath, s.Terminal)
+	}
 	return mux
+}
+
+// Handler is the API of the run.
+func (s *Server) Handler() http.Handler {
+	return (&Services{Control: s, Sky: s.sky, Preview: s.preview, Download: s.download, Terminal: s.terminal}).Handler()
 }
 
 // PlanHandler is the part of the API that needs no run, for a plan, or for a scenario
 // that has none yet: p may be nil. file is that of the scenario.
 func PlanHandler(p *plan.Plan, file string) http.Handler {
 	shelf := newShelf(p)
-	mux := http.NewServeMux()
-	mux.Handle(orreryv1alpha1connect.NewSkyServiceHandler(newSky(shelf, false), connect.WithReadMaxBytes(maxRequest)))
-	mux.Handle(orreryv1alpha1connect.NewPreviewServiceHandler(newPreview(shelf, file), connect.WithReadMaxBytes(maxRequest)))
-	return mux
+	return (&Services{Sky: newSky(shelf, false), Preview: newPreview(shelf, file)}).Handler()
 }
 
 // Serve answers on a unix socket that only its owner may use, until ctx ends.
@@ -72,5 +95,5 @@ func Dial(path string) orreryv1alpha1connect.ControlServiceClient {
 	return DialBy(func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", path)
-	})
+	}).ControlServiceClient
 }

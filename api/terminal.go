@@ -66,7 +66,14 @@ type terminalSays struct {
 	Problem  string `json:"problem,omitempty"`
 }
 
-// terminal joins a WebSocket with a program in a node that has a terminal.
+// Executor runs commands in nodes.
+type Executor interface {
+	// Exec runs a command until it ends, or ctx does, and gives its exit code. The error says
+	// why it could not be run.
+	Exec(ctx context.Context, node string, argv []string, io node.Stdio) (int, error)
+}
+
+// terminal opens one in a node.
 func (s *Server) terminal(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	n, ok := s.run.Plan().Node(q.Get("node"))
@@ -79,6 +86,16 @@ func (s *Server) terminal(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "node "+n.Name+" has no program "+strconv.Quote(q.Get("program")), http.StatusNotFound)
 		return
 	}
+	// A terminal lives as long as the client and the server, whichever is shorter.
+	ctx, cancel := s.untilStopped(r.Context())
+	defer cancel()
+	Terminal(ctx, w, r, s.run.Nodes(), n.Name, argv)
+}
+
+// Terminal joins a WebSocket with a program in a node that has a terminal, until either ends or
+// ctx does. The query of the request has the terminal's columns and rows.
+func Terminal(ctx context.Context, w http.ResponseWriter, r *http.Request, in Executor, name string, argv []string) {
+	q := r.URL.Query()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols: []string{terminalProtocol},
 		// The guard has looked at the origin already, by the names that it knows.
@@ -89,8 +106,7 @@ func (s *Server) terminal(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { _ = conn.CloseNow() }()
 	conn.SetReadLimit(maxTyped)
-	// A terminal lives as long as the client and the server, whichever is shorter.
-	ctx, cancel := s.untilStopped(r.Context())
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
 	stdin, typed := io.Pipe()
@@ -126,7 +142,7 @@ func (s *Server) terminal(w http.ResponseWriter, r *http.Request) {
 	go keepAlive(ctx, cancel, conn)
 
 	out := sender(func(b []byte) error { return write(ctx, conn, websocket.MessageBinary, b) })
-	code, err := s.run.Nodes().Exec(ctx, n.Name, argv, node.Stdio{In: stdin, Out: out, Err: out, Terminal: true, Resize: sizes})
+	code, err := in.Exec(ctx, name, argv, node.Stdio{In: stdin, Out: out, Err: out, Terminal: true, Resize: sizes})
 	end := terminalSays{ExitCode: &code}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		end = terminalSays{Problem: err.Error()}

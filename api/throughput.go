@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -14,7 +15,6 @@ import (
 
 	pb "orrery.dev/orrery/api/orrery/v1alpha1"
 	"orrery.dev/orrery/node"
-	"orrery.dev/orrery/plan"
 )
 
 // Bounds of a measurement, and how long its two ends may take to meet.
@@ -35,11 +35,26 @@ func (s *Server) MeasureThroughput(ctx context.Context, req *connect.Request[pb.
 	if err != nil {
 		return nil, err
 	}
+	out, err := Throughput(ctx, s.run.Nodes(), Endpoint{from.Name, s.run.Loopback(from.Index)}, Endpoint{to.Name, s.run.Loopback(to.Index)}, req.Msg)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(out), nil
+}
+
+// Endpoint of a measurement.
+type Endpoint struct {
+	Name     string
+	Loopback netip.Addr
+}
+
+// Throughput measures between two nodes, in which an executor runs iperf3.
+func Throughput(ctx context.Context, in Executor, from, to Endpoint, req *pb.MeasureThroughputRequest) (*pb.MeasureThroughputResponse, error) {
 	length := defaultThroughput
-	if d := req.Msg.GetDuration(); d != nil {
+	if d := req.GetDuration(); d != nil {
 		length = d.AsDuration()
 	}
-	rate := req.Msg.GetUdpRate()
+	rate := req.GetUdpRate()
 	if from == to || length < time.Second || length > maxThroughput || !(rate >= 0 && rate <= 1e12) {
 		return nil, invalid("from %s to %s, %v, UDP at %g bit/s: want two nodes, 1 s to %v, and a rate of 0 or more", from.Name, to.Name, length, rate, maxThroughput)
 	}
@@ -47,7 +62,7 @@ func (s *Server) MeasureThroughput(ctx context.Context, req *connect.Request[pb.
 	within := length + 2*meetWithin
 	work, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	report, err := s.iperf(work, from, to, iperfOptions(length, rate, req.Msg.GetCongestionControl()))
+	report, err := iperf(work, in, from, to, iperfOptions(length, rate, req.GetCongestionControl()))
 	switch {
 	case err == nil:
 	case work.Err() != nil && ctx.Err() == nil:
@@ -59,7 +74,7 @@ func (s *Server) MeasureThroughput(ctx context.Context, req *connect.Request[pb.
 	if err != nil {
 		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
 	}
-	return connect.NewResponse(out), nil
+	return out, nil
 }
 
 func iperfOptions(length time.Duration, rate float64, congestion string) []string {
@@ -75,8 +90,8 @@ func iperfOptions(length time.Duration, rate float64, congestion string) []strin
 
 // iperf runs iperf3 from one node to another, and gives the client's report. The server
 // serves this one client.
-func (s *Server) iperf(ctx context.Context, from, to *plan.Node, options []string) ([]byte, error) {
-	nodes, there, here := s.run.Nodes(), s.run.Loopback(to.Index).String(), s.run.Loopback(from.Index).String()
+func iperf(ctx context.Context, nodes Executor, from, to Endpoint, options []string) ([]byte, error) {
+	there, here := to.Loopback.String(), from.Loopback.String()
 	serving, end := context.WithCancel(ctx)
 	served, gone := make(chan error, 1), make(chan struct{})
 	defer func() {

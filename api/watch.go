@@ -169,13 +169,13 @@ func (s *Server) ListEvents(ctx context.Context, req *connect.Request[pb.ListEve
 		}
 	}
 	if over := len(out.Events) - limit; over > 0 {
-		out.Events, out.Truncated = nearest(out.Events, now, limit), true
+		out.Events, out.Truncated = Nearest(out.Events, now, limit), true
 	}
 	return connect.NewResponse(out), nil
 }
 
-// nearest keeps so many events of an ordered list, those nearest to an instant.
-func nearest(list []*pb.Event, now time.Duration, limit int) []*pb.Event {
+// Nearest keeps so many events of an ordered list, those nearest to an instant.
+func Nearest(list []*pb.Event, now time.Duration, limit int) []*pb.Event {
 	for len(list) > limit {
 		if now-list[0].GetAt().AsDuration() > list[len(list)-1].GetAt().AsDuration()-now {
 			list = list[1:]

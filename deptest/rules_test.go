@@ -159,8 +159,8 @@ var reserves = []reserve{
 	},
 	{
 		imported: []string{"net/http", "connectrpc.com/connect"},
-		for_:     []string{"celestrak", "api/...", "metrics", "cmd/...", "web/...", "kube/operator", "kube/gateway", "provision", "provision/firstboot", "test/..."},
-		because:  "Orrery goes out to the world to fetch element sets, serves its control API and figures about itself, answers the API server about scenarios, gives nodes their images and configurations, puts its control APIs on several workers together, and does nothing else over HTTP; tests ask an apiserver",
+		for_:     []string{"celestrak", "api/...", "metrics", "cmd/...", "web/...", "kube/operator", "kube/agent", "kube/gateway", "provision", "provision/firstboot", "test/..."},
+		because:  "Orrery goes out to the world to fetch element sets, serves its control API and figures about itself, answers the API server about scenarios, lets the operator look at agents, gives nodes their images and configurations, puts its control APIs on several workers together, and does nothing else over HTTP; tests ask an apiserver",
 	},
 	{
 		imported: []string{"os/exec"},

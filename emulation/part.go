@@ -81,11 +81,13 @@ func (r *Run) StartPart(ctx context.Context, cursor *plan.Cursor, planned func(*
 	if r.prober, err = newProber(r, nil); err != nil {
 		return err
 	}
+	r.pastTraffic = newPastTraffic(r)
 	r.live(ctx, PhaseRunning, map[string]func(context.Context) error{
 		"planner":  func(ctx context.Context) error { return r.director.planAhead(ctx, cursor, planned) },
 		"director": r.director.direct,
 		"oracle":   r.oracle.follow,
 		"watch":    r.watch,
+		"traffic":  r.pastTraffic.follow,
 		"end":      r.waitEnd,
 	})
 	return nil

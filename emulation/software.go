@@ -56,7 +56,7 @@ func (r *Run) assign() error {
 		if sw.output, err = router.Render(sw.input); err != nil {
 			return fmt.Errorf("node %s: %w", r.name(i), err)
 		}
-		sw.neighbour = len(sw.output.Processes) > 0 && entry.Protocol != router.Static
+		sw.neighbour = len(sw.output.Processes) > 0 && router.HasAdjacencies(*entry)
 		r.software = append(r.software, sw)
 	}
 	return nil

@@ -14,15 +14,21 @@ import (
 
 // Adjacency is a neighbour that a daemon knows on a port.
 type Adjacency struct {
-	Port string
+	Port string `json:"port"`
 	// Neighbour as the protocol names it: a router id (OSPF), a host name or
 	// system id (IS-IS), a host name or AS number (BGP).
-	Neighbour string
+	Neighbour string `json:"neighbour"`
 	// State as the daemon writes it: Full/PtP, Up, Established …
-	State string
+	State string `json:"state"`
 	// Up says that routes are learned over it: Full in OSPF, Up in IS-IS,
 	// Established in BGP.
-	Up bool
+	Up bool `json:"up"`
+}
+
+// HasAdjacencies tells whether nodes of a routing entry have neighbours of whom their daemons know.
+func HasAdjacencies(r scenario.Routing) bool {
+	daemon, err := Daemon(r)
+	return err == nil && daemon != "" && r.Protocol != Static
 }
 
 // Adjacencies asks a node's running daemon for its neighbours, on the sockets
@@ -34,7 +40,7 @@ func Adjacencies(ctx context.Context, dir string, r scenario.Routing) ([]Adjacen
 	}
 	var list []Adjacency
 	switch {
-	case r.Protocol == Static || daemon == "":
+	case !HasAdjacencies(r):
 		return nil, nil
 	case daemon == BIRD:
 		var lines []string

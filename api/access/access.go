@@ -134,11 +134,11 @@ type Guard struct {
 
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !g.knows(r.Host) {
-		refuse(w, http.StatusMisdirectedRequest, "invalid_argument", fmt.Sprintf("this server is not called %q; name it with --allow-host, or use its number", r.Host))
+		Refuse(w, http.StatusMisdirectedRequest, "invalid_argument", fmt.Sprintf("this server is not called %q; name it with --allow-host, or use its number", r.Host))
 		return
 	}
 	if !sameOrigin(r) {
-		refuse(w, http.StatusForbidden, "permission_denied", "pages of other origins may not use this server")
+		Refuse(w, http.StatusForbidden, "permission_denied", "pages of other origins may not use this server")
 		return
 	}
 	needs, role := g.Needs(r.URL.Path), g.Tokens.Role(shown(r))
@@ -147,14 +147,14 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.Next.ServeHTTP(w, r.WithContext(With(r.Context(), role)))
 	case role == Nobody:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="orrery"`)
-		refuse(w, http.StatusUnauthorized, "unauthenticated", `a token is needed, as the header "Authorization: Bearer TOKEN"; 'orrery url' prints it`)
+		Refuse(w, http.StatusUnauthorized, "unauthenticated", `a token is needed, as the header "Authorization: Bearer TOKEN"; 'orrery url' prints it`)
 	default:
-		refuse(w, http.StatusForbidden, "permission_denied", "this token may only look")
+		Refuse(w, http.StatusForbidden, "permission_denied", "this token may only look")
 	}
 }
 
-// refuse in the words of the Connect protocol, so that its clients understand.
-func refuse(w http.ResponseWriter, status int, code, text string) {
+// Refuse in the words of the Connect protocol, so that its clients understand.
+func Refuse(w http.ResponseWriter, status int, code, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

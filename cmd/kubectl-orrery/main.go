@@ -25,7 +25,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"orrery.dev/orrery/api/orrery/v1alpha1/orreryv1alpha1connect"
 	"orrery.dev/orrery/kube/gateway"
 	"orrery.dev/orrery/kube/kubectl"
 	"orrery.dev/orrery/rundir"
@@ -45,8 +44,9 @@ Usage: kubectl orrery [FLAG …] VERB …
 
 Verbs: status, nodes, links, contacts, events, path, ping, capture,
 exec, shell, pause, resume, speed. They are those of orrery:
-'kubectl orrery VERB --help' tells more. 'workers [SCENARIO]' shows
-how workers carry it and how they hear each other. Flags of kubectl go before the verb.
+'kubectl orrery VERB --help' tells more. 'page [SCENARIO]' serves its page
+on this machine. 'workers [SCENARIO]' shows how workers carry it and how
+they hear each other. Flags of kubectl go before the verb.
 
 Flags:
 `
@@ -122,6 +122,8 @@ func run(ctx context.Context, args []string) error {
 	switch {
 	case verb == "exec" || verb == "shell":
 		return o.exec(ctx, verb, rest)
+	case verb == "page":
+		return o.page(ctx, os.Stdout, rest)
 	case verb == "workers":
 		return o.workers(ctx, os.Stdout, rest)
 	case slices.Contains(forwarded, verb):
@@ -238,12 +240,10 @@ func (o *options) forward(ctx context.Context, args []string) error {
 }
 
 func serve(l net.Listener, g *gateway.Server) *http.Server {
-	mux := http.NewServeMux()
-	mux.Handle(orreryv1alpha1connect.NewControlServiceHandler(g))
 	p := new(http.Protocols)
 	p.SetUnencryptedHTTP2(true)
 	p.SetHTTP1(true)
-	s := &http.Server{Handler: mux, Protocols: p, ReadHeaderTimeout: 10 * time.Second}
+	s := &http.Server{Handler: g.Handler(), Protocols: p, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.Serve(l) }() // until it is closed
 	return s
 }

@@ -4,27 +4,34 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"orrery.dev/orrery/kube/kubectl"
 )
 
-// workers prints how workers carry a scenario, and how they hear each other.
-func (o *options) workers(ctx context.Context, out io.Writer, args []string) (err error) {
-	name := ""
+// chosen is the scenario that a verb's only argument names; without one it is the only one that there is.
+func (o *options) chosen(ctx context.Context, verb string, args []string) (string, error) {
 	switch len(args) {
 	case 0:
-		if name, err = o.only(ctx); err != nil {
-			return err
-		}
+		return o.only(ctx)
 	case 1:
-		if _, err := o.scenarios(ctx); err != nil { // which fills the namespace in
-			return err
+		names, err := o.scenarios(ctx) // which fills the namespace in
+		if err == nil && !slices.Contains(names, args[0]) {
+			err = fmt.Errorf("namespace %s has no scenario %q; it has %q", o.namespace, args[0], names)
 		}
-		name = args[0]
+		return args[0], err
 	default:
-		return fmt.Errorf("usage: kubectl orrery workers [SCENARIO]; %w", errUsage)
+		return "", fmt.Errorf("usage: kubectl orrery %s [SCENARIO]; %w", verb, errUsage)
+	}
+}
+
+// workers prints how workers carry a scenario, and how they hear each other.
+func (o *options) workers(ctx context.Context, out io.Writer, args []string) error {
+	name, err := o.chosen(ctx, "workers", args)
+	if err != nil {
+		return err
 	}
 	list, err := kubectl.Open(ctx, o.program, o.namespace, name, o.system).Workers(ctx)
 	if err != nil {

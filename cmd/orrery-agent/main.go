@@ -36,6 +36,7 @@ import (
 	"orrery.dev/orrery/kube/agent"
 	"orrery.dev/orrery/kube/cni"
 	"orrery.dev/orrery/kube/fdstore"
+	"orrery.dev/orrery/kube/trust"
 	"orrery.dev/orrery/kube/watch"
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/socket"
@@ -46,8 +47,8 @@ import (
 var version = "development"
 
 type options struct {
-	worker, socket, state, metrics, keyFile, group string
-	showVersion                                    bool
+	worker, socket, state, metrics, control, keyFile, group string
+	showVersion                                             bool
 }
 
 func main() {
@@ -76,6 +77,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.socket, "socket", cni.DefaultSocket, "where the CNI plugin finds the agent")
 	flags.StringVar(&o.state, "state-dir", "/run/orrery/agent", "the agent's own directory, which a restart of the host empties")
 	flags.StringVar(&o.metrics, "metrics-address", "", "address on which to serve /metrics and /healthz; empty for none")
+	flags.StringVar(&o.control, "control-address", "", "address on which the operator, who holds the underlay's key as well, may look at scenarios; empty for none")
 	flags.StringVar(&o.keyFile, "underlay-key", "", "file with the key that all agents share; without one no frames go to other workers")
 	flags.StringVar(&o.group, "realtime-group", "orrery", "control group below the root that is made for threads at real-time priority where control groups of version 1 keep the agent from it; empty to make none")
 	flags.BoolVar(&o.showVersion, "version", false, "print the version and exit")
@@ -171,6 +173,9 @@ func serve(ctx context.Context, o *options) error {
 		return fmt.Errorf("the agent's socket: %w", err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	if o.control != "" && key != nil {
+		group.Go(func() error { return look(ctx, o.control, key, a) })
+	}
 	group.Go(func() error { return cluster.Run(ctx) })
 	group.Go(func() error { return cni.Serve(ctx, l, a) })
 	group.Go(func() error { return a.Run(ctx) })
@@ -228,6 +233,25 @@ func health(ctx context.Context, address string, a *agent.Agent) error {
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
 	if err := s.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("health: %w", err)
+	}
+	return nil
+}
+
+// look lets the operator look at the worker's parts of scenarios.
+func look(ctx context.Context, address string, key []byte, a *agent.Agent) error {
+	known, err := trust.Agent(key)
+	if err != nil {
+		return err
+	}
+	p := new(http.Protocols)
+	p.SetHTTP2(true)
+	s := &http.Server{
+		Addr: address, Handler: a.Look(), TLSConfig: known, Protocols: p, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // what strangers send is no error of ours
+	}
+	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
+	if err := s.ListenAndServeTLS("", ""); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("the operator cannot look at scenarios here: %w", err)
 	}
 	return nil
 }

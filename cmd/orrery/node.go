@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 
@@ -34,6 +35,26 @@ func nodeCommand() *cobra.Command {
 		Use: "ready", Short: "Tell whether the node's daemons take questions", Args: countArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error { return pod.Ready(o.Dir) },
 	}
-	c.AddCommand(run, ready)
+	neighbours := &cobra.Command{
+		Use: "neighbours", Short: "Print what the node's daemon says of its neighbours, as JSON", Args: countArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			list, err := pod.Neighbours(cmd.Context(), o.Dir)
+			if err != nil {
+				return err
+			}
+			return json.NewEncoder(os.Stdout).Encode(list)
+		},
+	}
+	console := &cobra.Command{
+		Use: "console", Short: "Become the console of the node's daemons", Args: countArgs(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			l, err := pod.Console(o.Dir)
+			if err != nil {
+				return err
+			}
+			return l.Become()
+		},
+	}
+	c.AddCommand(run, ready, neighbours, console)
 	return c
 }

@@ -59,7 +59,7 @@ func labels(title, version string) map[string]string {
 }
 
 // routerPackages are Debian's, with what they depend on.
-var routerPackages = []string{"bird2", "frr", "iproute2", "busybox-static"}
+var routerPackages = []string{"bird2", "frr", "iproute2", "iperf3", "busybox-static"}
 
 // routerFiles are patterns of those that are taken, beside the libraries that
 // they need.
@@ -68,7 +68,7 @@ var routerFiles = []string{
 	"/usr/lib/frr/zebra", "/usr/lib/frr/isisd", "/usr/lib/frr/ospfd", "/usr/lib/frr/ospf6d",
 	"/usr/lib/frr/bgpd", "/usr/lib/frr/bfdd", "/usr/lib/frr/staticd",
 	"/usr/bin/vtysh",
-	"/usr/bin/ip", "/usr/bin/ss",
+	"/usr/bin/ip", "/usr/bin/ss", "/usr/bin/iperf3",
 	"/usr/bin/busybox",
 	// vtysh asks PAM, which loads this by name; see pamRules.
 	"/usr/lib/*/security/pam_permit.so",
@@ -82,7 +82,7 @@ const pamRules = "auth sufficient pam_permit.so\naccount sufficient pam_permit.s
 var applets = []string{
 	"cat", "chmod", "chown", "cp", "cut", "date", "df", "dmesg", "echo", "env", "false", "find", "grep", "head", "hostname",
 	"id", "kill", "less", "ln", "ls", "mkdir", "more", "mount", "mv", "nc", "ping", "ping6", "ps", "pwd", "rm", "rmdir", "sed",
-	"sh", "sleep", "sort", "stat", "tail", "tar", "test", "top", "touch", "tr", "traceroute", "traceroute6", "true", "umount",
+	"sh", "sleep", "sort", "stat", "tail", "tar", "test", "timeout", "top", "touch", "tr", "traceroute", "traceroute6", "true", "umount",
 	"uname", "vi", "wc", "wget", "which", "xargs",
 }
 

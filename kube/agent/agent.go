@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,7 +55,8 @@ type Agent struct {
 	mu        sync.Mutex // guards what follows
 	scenarios map[ID]*entry
 	sandboxes map[cni.Attachment]*sandbox
-	starting  error // why not all sandboxes are back
+	starting  error               // why not all sandboxes are back
+	answers   map[ID]http.Handler // the control APIs of scenarios
 	attached  struct {
 		number uint64
 		took   time.Duration
@@ -80,6 +82,7 @@ func New(c Config) (*Agent, error) {
 	a := &Agent{
 		config: c, log: c.Logger, journal: journal{filepath.Join(c.StateDir, "sandboxes")},
 		scenarios: make(map[ID]*entry), sandboxes: make(map[cni.Attachment]*sandbox), starting: errStarting,
+		answers: make(map[ID]http.Handler),
 	}
 	for _, dir := range []string{a.journal.dir, filepath.Join(c.StateDir, "scenarios"), filepath.Join(c.StateDir, "control")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {

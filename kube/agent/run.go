@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -32,6 +33,7 @@ type run struct {
 	part     *emulation.Run
 	log      *slog.Logger
 	serving  sync.WaitGroup
+	answers  http.Handler // the control API
 	endServe context.CancelFunc
 
 	// sandboxes by node, and other workers with nodes of the scenario. Guarded by the
@@ -140,6 +142,8 @@ func (r *run) serve() {
 	path := r.agent.ControlSocket(r.seen.ID)
 	_ = os.Remove(path) // of an agent that was killed
 	server := api.NewServer(r.part)
+	r.answers = server.Handler()
+	r.agent.answer(r.seen.ID, r.answers, nil)
 	r.serving.Go(func() {
 		if err := server.Serve(ctx, path); err != nil && ctx.Err() == nil {
 			r.log.Error("the control API is not served", "error", err)
@@ -156,6 +160,7 @@ func (r *run) close() error {
 
 // stop ends all but the guests.
 func (r *run) stop() error {
+	r.agent.answer(r.seen.ID, nil, r.answers)
 	r.endServe()
 	r.serving.Wait()
 	return r.part.Stop(context.Background())

@@ -11,12 +11,18 @@ import (
 	"connectrpc.com/connect"
 	"golang.org/x/sync/errgroup"
 
+	"orrery.dev/orrery/api"
 	pb "orrery.dev/orrery/api/orrery/v1alpha1"
 	"orrery.dev/orrery/api/orrery/v1alpha1/orreryv1alpha1connect"
 )
 
-// Agent is the control API of one worker's part of the scenario.
-type Agent = orreryv1alpha1connect.ControlServiceClient
+// Agent is the API of one worker's part of the scenario.
+type Agent interface {
+	orreryv1alpha1connect.ControlServiceClient
+	orreryv1alpha1connect.SkyServiceClient
+}
+
+var _ Agent = api.Client{}
 
 // Pod is what the cluster says of a node's.
 type Pod struct {
@@ -32,21 +38,25 @@ type Cluster interface {
 	Pods(ctx context.Context) (map[string]Pod, error)
 	// Agent of a worker. It is asked for again and again.
 	Agent(ctx context.Context, worker string) (Agent, error)
+	// Executor runs commands in nodes' pods.
+	api.Executor
+	// Log is the end of what a node's pod has printed, so many lines at most.
+	Log(ctx context.Context, node string, lines int) (string, error)
 	// SetPaused stops scenario time, or lets it go on.
 	SetPaused(ctx context.Context, paused bool) error
 	// SetSpeed changes the speed of the scenario.
 	SetSpeed(ctx context.Context, speed float64) error
 }
 
-// Server is the control API of a scenario.
+// Server is the API of a scenario.
 type Server struct {
-	// What the schema gets in time is refused until it is here.
-	orreryv1alpha1connect.UnimplementedControlServiceHandler
-
 	cluster Cluster
 }
 
-var _ orreryv1alpha1connect.ControlServiceHandler = (*Server)(nil)
+var (
+	_ orreryv1alpha1connect.ControlServiceHandler = (*Server)(nil)
+	_ orreryv1alpha1connect.SkyServiceHandler     = (*Server)(nil)
+)
 
 // New answers for one scenario of a cluster.
 func New(c Cluster) *Server { return &Server{cluster: c} }
@@ -74,7 +84,11 @@ func workersOf(pods map[string]Pod) []string {
 
 // ask asks the agents of all workers at once. Answers are in the order of workers.
 func ask[T any](ctx context.Context, s *Server, workers []string, question func(context.Context, Agent) (T, error)) []answer[T] {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	return askWithin(ctx, s, patience, workers, question)
+}
+
+func askWithin[T any](ctx context.Context, s *Server, within time.Duration, workers []string, question func(context.Context, Agent) (T, error)) []answer[T] {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	out := make([]answer[T], len(workers))
 	var g errgroup.Group
@@ -95,19 +109,32 @@ func ask[T any](ctx context.Context, s *Server, workers []string, question func(
 
 var errNobody = connect.NewError(connect.CodeUnavailable, errors.New("no node has a pod on a worker yet; 'kubectl get pods' tells why"))
 
-// anyOf asks one agent after the other until one answers.
-func anyOf[T any](ctx context.Context, s *Server, question func(context.Context, Agent) (T, error)) (v T, err error) {
+// workers that have pods, in order; at least one.
+func (s *Server) workers(ctx context.Context) ([]string, error) {
 	pods, err := s.cluster.Pods(ctx)
 	if err != nil {
-		return v, unavailable(err)
+		return nil, unavailable(err)
 	}
 	workers := workersOf(pods)
 	if len(workers) == 0 {
-		return v, errNobody
+		return nil, errNobody
+	}
+	return workers, nil
+}
+
+// anyOf asks one agent after the other until one answers.
+func anyOf[T any](ctx context.Context, s *Server, question func(context.Context, Agent) (T, error)) (v T, err error) {
+	return anyWithin(ctx, s, patience, question)
+}
+
+func anyWithin[T any](ctx context.Context, s *Server, within time.Duration, question func(context.Context, Agent) (T, error)) (v T, err error) {
+	workers, err := s.workers(ctx)
+	if err != nil {
+		return v, err
 	}
 	var errs []error
 	for _, w := range workers {
-		a := ask(ctx, s, []string{w}, question)[0]
+		a := askWithin(ctx, s, within, []string{w}, question)[0]
 		if a.err == nil {
 			return a.value, nil
 		}
@@ -205,9 +232,12 @@ func (s *Server) ListNodes(ctx context.Context, req *connect.Request[pb.ListNode
 	return connect.NewResponse(out), nil
 }
 
+// podProcess is what a node's pod is called among its processes.
+const podProcess = "pod"
+
 // processOf is a node's pod in the place of its processes, which only the pod sees.
 func processOf(node string, p Pod) *pb.Process {
-	out := &pb.Process{Node: node, Name: "pod", State: "starting", Reason: p.Reason}
+	out := &pb.Process{Node: node, Name: podProcess, State: "starting", Reason: p.Reason}
 	if p.Ready {
 		out.State = "running"
 	}
@@ -260,7 +290,20 @@ func (s *Server) Stop(context.Context, *connect.Request[pb.StopRequest]) (*conne
 	return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("on Kubernetes a scenario ends when its object is deleted: kubectl delete scenario"))
 }
 
-// Exec implements the method of the schema.
-func (s *Server) Exec(context.Context, *connect.BidiStream[pb.ExecRequest, pb.ExecResponse]) error {
-	return connect.NewError(connect.CodeFailedPrecondition, errors.New("on Kubernetes a node is a pod: use 'kubectl orrery exec' or 'kubectl exec'"))
+// errFailures is why no failure is injected.
+var errFailures = connect.NewError(connect.CodeFailedPrecondition, errors.New("on Kubernetes no failures are injected, since each worker's agent has but a part of the network; 'kubectl delete pod' ends a node, and 'kubectl exec' leads to its processes and ports"))
+
+// Inject implements the method of the schema.
+func (s *Server) Inject(context.Context, *connect.Request[pb.InjectRequest]) (*connect.Response[pb.InjectResponse], error) {
+	return nil, errFailures
+}
+
+// Undo implements the method of the schema.
+func (s *Server) Undo(context.Context, *connect.Request[pb.UndoRequest]) (*connect.Response[pb.UndoResponse], error) {
+	return nil, errFailures
+}
+
+// ListFailures implements the method of the schema. There are none.
+func (s *Server) ListFailures(context.Context, *connect.Request[pb.ListFailuresRequest]) (*connect.Response[pb.ListFailuresResponse], error) {
+	return connect.NewResponse(&pb.ListFailuresResponse{}), nil
 }

@@ -19,16 +19,19 @@ import (
 	"orrery.dev/orrery/api"
 	pb "orrery.dev/orrery/api/orrery/v1alpha1"
 	"orrery.dev/orrery/api/orrery/v1alpha1/orreryv1alpha1connect"
+	"orrery.dev/orrery/node"
 )
 
 // agent is a worker's, with what it is told to answer.
 type agent struct {
 	orreryv1alpha1connect.UnimplementedControlServiceHandler
+	orreryv1alpha1connect.UnimplementedSkyServiceHandler
 	status *pb.Status
 	nodes  []*pb.Node
 	events []*pb.Event
 	path   func(from, to string) *pb.Path
 	ping   []*pb.PingResponse
+	detail detail
 }
 
 func (a *agent) GetStatus(context.Context, *connect.Request[pb.GetStatusRequest]) (*connect.Response[pb.GetStatusResponse], error) {
@@ -66,6 +69,20 @@ type cluster struct {
 	pods   map[string]Pod
 	agents map[string]Agent
 	said   []string
+	exec   func(node string, argv []string, io node.Stdio) (int, error)
+	log    string
+}
+
+func (c *cluster) Exec(_ context.Context, name string, argv []string, io node.Stdio) (int, error) {
+	if c.exec == nil {
+		return 0, errors.New("no pod can be entered")
+	}
+	return c.exec(name, argv, io)
+}
+
+func (c *cluster) Log(_ context.Context, name string, lines int) (string, error) {
+	c.said = append(c.said, fmt.Sprint("log of ", name, ", lines ", lines))
+	return c.log, nil
 }
 
 func (c *cluster) Pods(context.Context) (map[string]Pod, error) { return c.pods, nil }
@@ -87,12 +104,16 @@ func (c *cluster) SetSpeed(_ context.Context, speed float64) error {
 	return nil
 }
 
+// both is what agents and gateways answer.
+type both interface {
+	orreryv1alpha1connect.ControlServiceHandler
+	orreryv1alpha1connect.SkyServiceHandler
+}
+
 // served makes a handler a client, over a connection as real ones are.
-func served(t testing.TB, h orreryv1alpha1connect.ControlServiceHandler) Agent {
+func served(t testing.TB, h both) Agent {
 	t.Helper()
-	mux := http.NewServeMux()
-	mux.Handle(orreryv1alpha1connect.NewControlServiceHandler(h))
-	s := httptest.NewUnstartedServer(mux)
+	s := httptest.NewUnstartedServer((&api.Services{Control: h, Sky: h}).Handler())
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.Start()
@@ -197,7 +218,11 @@ func TestEvents(t *testing.T) {
 	}
 	var got []string
 	for stream.Receive() {
-		got = append(got, stream.Msg().GetEvent().GetKind()+" "+stream.Msg().GetEvent().GetText())
+		e := stream.Msg().GetEvent()
+		if e.GetSequence() != uint64(len(got)) {
+			t.Errorf("event %d has the number %d", len(got), e.GetSequence())
+		}
+		got = append(got, e.GetKind()+" "+e.GetText())
 	}
 	slices.Sort(got)
 	if want := []string{"fidelity w1: late", "fidelity w2: late", "link-up "}; !slices.Equal(got, want) || stream.Err() != nil {

@@ -18,13 +18,9 @@ func topology(kind string) bool { return kind == "link-up" || kind == "link-down
 
 // WatchEvents implements the method of the schema.
 func (s *Server) WatchEvents(ctx context.Context, req *connect.Request[pb.WatchEventsRequest], out *connect.ServerStream[pb.WatchEventsResponse]) error {
-	pods, err := s.cluster.Pods(ctx)
+	workers, err := s.workers(ctx)
 	if err != nil {
-		return unavailable(err)
-	}
-	workers := workersOf(pods)
-	if len(workers) == 0 {
-		return errNobody
+		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	events := make(chan *pb.WatchEventsResponse)
@@ -41,12 +37,10 @@ func (s *Server) WatchEvents(ctx context.Context, req *connect.Request[pb.WatchE
 			defer func() { _ = stream.Close() }()
 			for stream.Receive() {
 				e := stream.Msg()
-				switch {
-				case i > 0 && topology(e.GetEvent().GetKind()):
+				if e.GetEvent() == nil || i > 0 && topology(e.GetEvent().GetKind()) {
 					continue
-				case !topology(e.GetEvent().GetKind()) && len(workers) > 1:
-					e.Event.Text = w + ": " + e.GetEvent().GetText()
 				}
+				e.Event = ofWorker(e.GetEvent(), w, len(workers))
 				select {
 				case events <- e:
 				case <-ctx.Done():
@@ -58,9 +52,11 @@ func (s *Server) WatchEvents(ctx context.Context, req *connect.Request[pb.WatchE
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- g.Wait() }()
-	for {
+	for number := uint64(0); ; {
 		select {
 		case e := <-events:
+			e.Event.Sequence = number // each agent counts from 0
+			number++
 			if err := out.Send(e); err != nil {
 				return err
 			}

@@ -70,21 +70,30 @@ func (p Program) Namespace(ctx context.Context) (string, error) {
 	return out, err
 }
 
-// Exec is a command that runs in the pod of a node, which is not started yet.
-func (p Program) Exec(ctx context.Context, namespace, scenario, node string, terminal bool, argv ...string) (*exec.Cmd, error) {
+// podOf is the pod of a node, as kubectl names resources.
+func (p Program) podOf(ctx context.Context, namespace, scenario, node string) (string, error) {
 	out, err := p.output(ctx, namespace, "get", "pods", "--selector="+labelScenario+"="+scenario+","+labelNode+"="+node, "--output=name")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	pods := strings.Fields(out)
 	if len(pods) == 0 {
-		return nil, fmt.Errorf("scenario %s has no pod of a node %q; 'kubectl orrery nodes' lists the nodes", scenario, node)
+		return "", fmt.Errorf("scenario %s has no pod of a node %q; 'kubectl orrery nodes' lists the nodes", scenario, node)
+	}
+	return pods[0], nil
+}
+
+// Exec is a command that runs in the pod of a node, which is not started yet.
+func (p Program) Exec(ctx context.Context, namespace, scenario, node string, terminal bool, argv ...string) (*exec.Cmd, error) {
+	pod, err := p.podOf(ctx, namespace, scenario, node)
+	if err != nil {
+		return nil, err
 	}
 	args := []string{"exec", "--stdin"}
 	if terminal {
 		args = append(args, "--tty")
 	}
-	return p.command(ctx, namespace, append(append(args, pods[0], "--container=node", "--"), argv...)...), nil
+	return p.command(ctx, namespace, append(append(args, pod, "--container=node", "--"), argv...)...), nil
 }
 
 // Scenario is one as kubectl shows it. It implements gateway.Cluster. Its agents'

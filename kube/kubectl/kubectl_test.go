@@ -1,6 +1,7 @@
 package kubectl
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"os"
@@ -8,8 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"orrery.dev/orrery/kube/gateway"
+	"orrery.dev/orrery/node"
 )
 
 // script stands in for kubectl: it writes down how it was called, and prints what is
@@ -104,6 +107,66 @@ func TestExec(t *testing.T) {
 	if _, err := p.Exec(t.Context(), "space", "sky", "rome", false, "ip"); err == nil || !strings.Contains(err.Error(), `no pod of a node "rome"`) {
 		t.Errorf("a node that is not there: %v", err)
 	}
+}
+
+// A command has its streams and its exit code, and a terminal with the sizes that it is told.
+func TestCommand(t *testing.T) {
+	p, calls := script(t, `case "$*" in
+*node=oslo*) echo pod/sky--oslo ;;
+*--tty*) stty size; read -r line; stty size; echo "it reads $line"; exit 5 ;;
+*exec*) cat; echo trouble >&2; exit 4 ;;
+*logs*) echo 'from the pod' ;;
+esac
+`)
+	s := Open(t.Context(), p, "space", "sky", "system")
+	var out, complaint bytes.Buffer
+	code, err := s.Exec(t.Context(), "oslo", []string{"ip", "route"}, node.Stdio{In: strings.NewReader("typed"), Out: &out, Err: &complaint})
+	if err != nil || code != 4 || out.String() != "typed" || complaint.String() != "trouble\n" {
+		t.Errorf("exit code %d, %v, %q, %q", code, err, &out, &complaint)
+	}
+	out.Reset()
+	sizes := make(chan node.WindowSize, 1)
+	sizes <- node.WindowSize{Columns: 100, Rows: 30}
+	in, typed := io.Pipe()
+	defer in.Close()
+	resized := &once{Writer: &out, then: func() {
+		sizes <- node.WindowSize{Columns: 120, Rows: 40}
+		for len(sizes) > 0 {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(50 * time.Millisecond) // until it is handed on, which nothing tells
+		_, _ = typed.Write([]byte("hello\n"))
+	}}
+	code, err = s.Exec(t.Context(), "oslo", []string{"vtysh"}, node.Stdio{In: in, Out: resized, Err: &out, Terminal: true, Resize: sizes})
+	if got := strings.ReplaceAll(out.String(), "\r", ""); err != nil || code != 5 || !strings.HasPrefix(got, "30 100\n") || !strings.Contains(got, "40 120\n") || !strings.HasSuffix(got, "it reads hello\n") {
+		t.Errorf("on a terminal: exit code %d, %v, %q", code, err, got)
+	}
+	if text, err := s.Log(t.Context(), "oslo", 9); err != nil || text != "from the pod\n" {
+		t.Errorf("the log is %q, %v", text, err)
+	}
+	if got := calls(); !strings.Contains(got, "logs pod/sky--oslo --container=node --tail=9\n") {
+		t.Errorf("kubectl was called with\n%s", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Exec(ctx, "oslo", []string{"ip"}, node.Stdio{}); err == nil {
+		t.Error("a command runs after its end")
+	}
+}
+
+// once does something after the first write.
+type once struct {
+	io.Writer
+	then func()
+}
+
+func (o *once) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	if o.then != nil {
+		go o.then()
+		o.then = nil
+	}
+	return n, err
 }
 
 // Output of kubectl that is none is an error and no crash.

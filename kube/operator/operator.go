@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -70,6 +71,14 @@ type Options struct {
 	// UnderlaySecret is the Secret with the key that agents share, which is made if
 	// it is not there; empty: that is somebody else's affair.
 	UnderlaySecret string
+	// PageAddress is where the page of scenarios is served to look at; empty for nowhere.
+	// PageHosts are further names by which it may be called, and PageSecret is the Secret with the
+	// token for it, which is made if it is not there.
+	PageAddress string
+	PageHosts   []string
+	PageSecret  string
+	// AgentPort is that of agents' --control-address.
+	AgentPort int
 	// WebhookAddress is where the API server's questions about scenarios are
 	// answered; empty for nowhere. WebhookListen replaces it, for tests.
 	WebhookAddress string
@@ -141,7 +150,7 @@ func New(config *rest.Config, o Options) (manager.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the operator cannot be made: %w", err)
 	}
-	return m, errors.Join(addWebhook(m, scheme, config, o), addUnderlay(m, scheme, config, o), addChecks(m, o))
+	return m, errors.Join(addWebhook(m, scheme, config, o), addUnderlay(m, scheme, config, o), addPage(m, scheme, config, o), addChecks(m, o))
 }
 
 // addUnderlay makes the manager see to the agents' key.
@@ -157,6 +166,26 @@ func addUnderlay(m manager.Manager, scheme *runtime.Scheme, config *rest.Config,
 	return m.Add(&underlay{
 		client: direct, namespace: o.OperatorNamespace, name: o.UnderlaySecret,
 		log: func(text string, err error) { logger.Error(err, text) },
+	})
+}
+
+// addPage makes the manager serve the page.
+func addPage(m manager.Manager, scheme *runtime.Scheme, config *rest.Config, o Options) error {
+	if o.PageAddress == "" {
+		return nil
+	}
+	if o.OperatorNamespace == "" || o.UnderlaySecret == "" || o.PageSecret == "" {
+		return errors.New("the page takes the operator's namespace, the Secret with the agents' key and one for its token; give their names, or an empty address of the page")
+	}
+	direct, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return err
+	}
+	logger := m.GetLogger()
+	return m.Add(&page{
+		cached: m.GetClient(), direct: direct, opts: o, agentPort: strconv.Itoa(o.AgentPort),
+		log:    func(text string, err error) { logger.Error(err, text) },
+		opened: func(url string) { logger.Info("the page of scenarios is served", "url", url, "token", o.PageSecret) },
 	})
 }
 
@@ -232,7 +261,7 @@ func trimNode(obj any) (any, error) {
 		return obj, nil
 	}
 	n.ManagedFields, n.Annotations, n.Spec = nil, nil, corev1.NodeSpec{}
-	n.Status = corev1.NodeStatus{Conditions: n.Status.Conditions}
+	n.Status = corev1.NodeStatus{Conditions: n.Status.Conditions, Addresses: n.Status.Addresses}
 	return n, nil
 }
 

@@ -19,8 +19,7 @@ const UnderlayKey = "key"
 const underlayKeyBytes = 32
 
 // underlay sees to it that agents share a key: it makes a Secret of random bytes
-// if there is none, and never reads one. The right to create it is all that it
-// needs.
+// if there is none. The right to create it is all that it needs.
 type underlay struct {
 	client          client.Client
 	namespace, name string

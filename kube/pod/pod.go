@@ -52,6 +52,7 @@ const forever = "2147483647"
 const (
 	processesFile = "processes.json"
 	socketsFile   = "sockets"
+	routingFile   = "routing.json" // the node's entry, for who asks its daemons
 )
 
 // Options of a pod's node.
@@ -116,6 +117,9 @@ func open(o Options) (*plan.Plan, error) {
 func processes(p *plan.Plan, n int, dir string) ([]supervise.Process, error) {
 	var list []supervise.Process
 	if entry := assignment.Routing(p, n); entry != nil {
+		if err := keepRouting(dir, entry); err != nil {
+			return nil, err
+		}
 		assigner, err := assignment.New(p)
 		if err != nil {
 			return nil, err

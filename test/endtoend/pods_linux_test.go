@@ -74,6 +74,7 @@ func TestIridium(t *testing.T) {
 	})
 	t.Logf("%s reaches %s after %.1f s", from, to, time.Since(began).Seconds())
 	t.Run("verbs", func(t *testing.T) { b.verbs(t, from, to) })
+	t.Run("page", func(t *testing.T) { b.page(t, from, to) })
 	t.Run("metrics", b.metrics)
 	t.Run("crash", func(t *testing.T) { b.crash(t, from, to) })
 	t.Run("away", func(t *testing.T) { b.away(t, from, to) })

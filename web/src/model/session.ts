@@ -79,6 +79,11 @@ export class Session {
     return this.running && !this.inventory!.message.readOnly;
   }
 
+  /** Whether failures may be injected. */
+  get mayBreak(): boolean {
+    return this.mayChange && !this.inventory!.message.withoutFailures;
+  }
+
   /** Begins, and goes on until the page is closed. */
   start(): void {
     void this.#keep();
@@ -102,6 +107,7 @@ export class Session {
       before.epoch === instant(message.epoch) &&
       before.inventory.message.running === message.running &&
       before.inventory.message.readOnly === message.readOnly &&
+      before.inventory.message.withoutFailures === message.withoutFailures &&
       before.inventory.count === message.nodes.length &&
       before.inventory.names.every((name, i) => name === message.nodes[i]!.name);
     if (same) return;

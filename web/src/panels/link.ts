@@ -150,7 +150,6 @@ export class LinkPanel implements Panel {
 
   #steering(): TemplateResult {
     const { desk, a, b } = this;
-    const inject = (failure: object) => attempt(desk, () => desk.session.source.control.inject({ failure }));
     const capture = this.#capture;
     return html`
       <h3>Capture</h3>
@@ -160,6 +159,14 @@ export class LinkPanel implements Panel {
               <span class="sub">${capture.port}: ${count(Math.ceil(capture.bytes / 1024))} KiB</span>`
           : [a, b].map((port) => html`<button @click=${() => this.#record(port)}>Capture at ${port}</button>`)}
       </div>
+      ${desk.session.mayBreak ? this.#breaking() : ""}
+    `;
+  }
+
+  #breaking(): TemplateResult {
+    const { desk, a, b } = this;
+    const inject = (failure: object) => attempt(desk, () => desk.session.source.control.inject({ failure }));
+    return html`
       <h3>Failure</h3>
       <div class="row">
         <button class="danger" @click=${() => inject({ kind: Failure_Kind.CUT, a, b })}>Cut this link</button>

@@ -172,7 +172,7 @@ export class NodePanel implements Panel {
               <td class="n">${process.pid || ""}</td>
               <td class="n">
                 <button class="link" @click=${() => this.#showLog(process.name)}>log</button>
-                ${session.mayChange && process.state === "running"
+                ${session.mayBreak && process.state === "running"
                   ? html` ·
                       <button
                         class="link danger"
@@ -214,7 +214,7 @@ export class NodePanel implements Panel {
         </table>
         ${data.routes.length > 300 ? html`<p class="sub">The first 300.</p>` : ""}
       </details>
-      ${session.mayChange
+      ${session.mayBreak
         ? html`<h3>Failure</h3>
             <div class="row">
               <button class="danger" @click=${() => inject({ kind: Failure_Kind.KILL_NODE, a: name })}>Kill this node</button>

@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"orrery.dev/orrery/api/access"
+	pb "orrery.dev/orrery/api/orrery/v1alpha1"
+)
+
+// computing is how long an agent may take to answer from the plan: what it has computed for one
+// question it has for the next.
+const computing = time.Minute
+
+// GetInventory implements the method of the schema.
+func (s *Server) GetInventory(ctx context.Context, req *connect.Request[pb.GetInventoryRequest]) (*connect.Response[pb.GetInventoryResponse], error) {
+	out, err := anyWithin(ctx, s, computing, func(ctx context.Context, a Agent) (*connect.Response[pb.GetInventoryResponse], error) {
+		return a.GetInventory(ctx, connect.NewRequest(req.Msg))
+	})
+	if err != nil {
+		return nil, err
+	}
+	// To an agent everybody who comes through the gateway is the owner.
+	out.Msg.ReadOnly, out.Msg.WithoutFailures = access.Of(ctx) < access.Owner, true
+	return connect.NewResponse(out.Msg), nil
+}
+
+// GetPositions implements the method of the schema.
+func (s *Server) GetPositions(ctx context.Context, req *connect.Request[pb.GetPositionsRequest]) (*connect.Response[pb.GetPositionsResponse], error) {
+	return anyWithin(ctx, s, computing, func(ctx context.Context, a Agent) (*connect.Response[pb.GetPositionsResponse], error) {
+		return a.GetPositions(ctx, connect.NewRequest(req.Msg))
+	})
+}
+
+// GetContacts implements the method of the schema.
+func (s *Server) GetContacts(ctx context.Context, req *connect.Request[pb.GetContactsRequest]) (*connect.Response[pb.GetContactsResponse], error) {
+	return anyWithin(ctx, s, computing, func(ctx context.Context, a Agent) (*connect.Response[pb.GetContactsResponse], error) {
+		return a.GetContacts(ctx, connect.NewRequest(req.Msg))
+	})
+}
+
+// GetCoverage implements the method of the schema.
+func (s *Server) GetCoverage(ctx context.Context, req *connect.Request[pb.GetCoverageRequest]) (*connect.Response[pb.GetCoverageResponse], error) {
+	return anyWithin(ctx, s, computing, func(ctx context.Context, a Agent) (*connect.Response[pb.GetCoverageResponse], error) {
+		return a.GetCoverage(ctx, connect.NewRequest(req.Msg))
+	})
+}
+
+// GetGaps implements the method of the schema.
+func (s *Server) GetGaps(ctx context.Context, req *connect.Request[pb.GetGapsRequest]) (*connect.Response[pb.GetGapsResponse], error) {
+	return anyWithin(ctx, s, computing, func(ctx context.Context, a Agent) (*connect.Response[pb.GetGapsResponse], error) {
+		return a.GetGaps(ctx, connect.NewRequest(req.Msg))
+	})
+}
