@@ -14,6 +14,7 @@ import (
 	"orrery.dev/orrery/fabric"
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/plan"
+	"orrery.dev/orrery/router"
 )
 
 // part is what a run knows of nodes if it carries only some of them: those that others
@@ -21,7 +22,8 @@ import (
 // different is who is there: a link has carrier while it is up and both of its nodes are
 // present, here or on another host.
 type part struct {
-	run *Run
+	run     *Run
+	routing []string // what the scenario's nodes route with; the pods run it
 
 	changing sync.Mutex // one change of a node at a time
 
@@ -53,6 +55,11 @@ var (
 func (r *Run) StartPart(ctx context.Context, cursor *plan.Cursor, planned func(*plan.Cursor)) (err error) {
 	r.started = time.Now()
 	r.part = &part{run: r, where: make([]where, len(r.plan.Nodes))}
+	for i := range r.plan.Nodes {
+		if label := r.RoutingOf(i); label != router.None && !slices.Contains(r.part.routing, label) {
+			r.part.routing = append(r.part.routing, label)
+		}
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Stop(context.WithoutCancel(ctx)))

@@ -239,3 +239,12 @@ func TestTimeOfAPartIsNotItsOwn(t *testing.T) {
 		}
 	}
 }
+
+// What its nodes route with a part knows, though it does not run it.
+func TestRoutingOfAPart(t *testing.T) {
+	p := compile(t, smallSky)
+	h := startPart(t, p, 0, p.Windows(time.Minute), nil)
+	if got := h.Status().Routing; !slices.Equal(got, []string{"oracle"}) {
+		t.Errorf("it routes with %q", got)
+	}
+}

@@ -186,6 +186,9 @@ func (r *Run) Status() Status {
 			s.Satellites++
 		}
 	}
+	if r.part != nil {
+		s.Routing = slices.Clone(r.part.routing)
+	}
 	routers := make(map[int]bool)
 	for _, sw := range r.software {
 		if !slices.Contains(s.Routing, sw.label) {

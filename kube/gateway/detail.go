@@ -231,13 +231,16 @@ func (s *Server) MeasureThroughput(ctx context.Context, req *connect.Request[pb.
 }
 
 // mortal runs commands that end at last: what 'kubectl exec' has started lives on without it, such as a server
-// that nobody came to.
+// that nobody came to. They have a place for files, too, which the root of a pod is not.
 type mortal struct{ api.Executor }
 
-const longest = "100" // seconds; a measurement takes 80 at most
+const (
+	longest = "100"         // seconds; a measurement takes 80 at most
+	scratch = "/run/orrery" // the node's directory, as package kube/pod has it
+)
 
 func (m mortal) Exec(ctx context.Context, name string, argv []string, io node.Stdio) (int, error) {
-	return m.Executor.Exec(ctx, name, append([]string{"timeout", longest}, argv...), io)
+	return m.Executor.Exec(ctx, name, append([]string{"env", "TMPDIR=" + scratch, "timeout", longest}, argv...), io)
 }
 
 // endpoint is a node and its loopback address.

@@ -198,7 +198,9 @@ func (c *onlooker) Agent(ctx context.Context, worker string) (gateway.Agent, err
 var errLook = errors.New("the operator's page is to look at; 'kubectl orrery page' serves one by which you do what you may do in the cluster")
 
 // Exec implements api.Executor.
-func (c *onlooker) Exec(context.Context, string, []string, node.Stdio) (int, error) { return 0, errLook }
+func (c *onlooker) Exec(context.Context, string, []string, node.Stdio) (int, error) {
+	return 0, errLook
+}
 
 // Log implements gateway.Cluster.
 func (c *onlooker) Log(context.Context, string, int) (string, error) { return "", errLook }

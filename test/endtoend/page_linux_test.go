@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -163,7 +164,7 @@ func (i *Installed) looks(t *testing.T, b *browser, from, to string) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if !statuses.Receive() || statuses.Msg().GetStatus().GetName() != "iridium" {
+		if !statuses.Receive() || statuses.Msg().GetStatus().GetName() != "iridium" || !slices.Equal(statuses.Msg().GetStatus().GetRouting(), []string{"isis/frr"}) {
 			t.Fatalf("the status: %v, %v", statuses.Msg(), statuses.Err())
 		}
 	}

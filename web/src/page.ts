@@ -460,7 +460,7 @@ export class Page implements Desk {
   #key(event: KeyboardEvent): void {
     const target = event.target as HTMLElement;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (target.closest("input, textarea, select, [contenteditable=true], dialog, .terminal")) return;
+    if (target.closest("input, textarea, select, [contenteditable=true], dialog, .console")) return;
     const { clock } = this.session;
     const keys: Record<string, () => void> = {
       "/": () => this.#search.focus(),

@@ -216,15 +216,15 @@ describe("page", { skip: whyNot() || false }, () => {
     on("6x11", {}, async (page) => {
       await page.evaluate(() => globalThis.orrery.select({ kind: "node", name: "tempe" }));
       await page.getByRole("button", { name: "vtysh" }).click();
-      await page.locator(".terminal .xterm-screen").waitFor();
+      await page.locator(".console .xterm-screen").waitFor();
       await page.keyboard.type("echo it moves\n");
-      const text = () => page.evaluate(() => document.querySelector(".terminal .xterm-accessibility")?.textContent ?? "");
+      const text = () => page.evaluate(() => document.querySelector(".console .xterm-accessibility")?.textContent ?? "");
       await page.waitForFunction(() =>
-        (document.querySelector(".terminal .xterm-accessibility")?.textContent ?? "").replace(/\u00a0/g, " ").split("it moves").length > 2,
+        (document.querySelector(".console .xterm-accessibility")?.textContent ?? "").replace(/\u00a0/g, " ").split("it moves").length > 2,
       );
       assert.match((await text()).replace(/\u00a0/g, " "), /tempe# echo it moves/);
       await page.getByRole("button", { name: "Close this terminal" }).click();
-      assert.equal(await page.locator(".terminal").count(), 0);
+      assert.equal(await page.locator(".console").count(), 0);
     }),
   );
 

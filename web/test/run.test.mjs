@@ -85,12 +85,12 @@ describe("page of a run", { skip: whyNoRun(scenario) || false }, () => {
     await drawn(page);
     await page.evaluate(() => globalThis.orrery.select({ kind: "node", name: "berlin" }));
     await page.getByRole("button", { name: "shell" }).click();
-    await page.locator(".terminal .xterm-screen").waitFor();
+    await page.locator(".console .xterm-screen").waitFor();
     // The answer is not in the question: it is computed in the node, whose host name it has.
     await page.keyboard.type("echo $((6*7))-$(hostname)\n");
-    await page.waitForFunction(() => (document.querySelector(".terminal .xterm-accessibility")?.textContent ?? "").includes("42-berlin"));
+    await page.waitForFunction(() => (document.querySelector(".console .xterm-accessibility")?.textContent ?? "").includes("42-berlin"));
     await page.keyboard.type("exit\n");
-    await page.locator(".terminal header", { hasText: "ended" }).waitFor();
+    await page.locator(".console header", { hasText: "ended" }).waitFor();
     assert.deepEqual(problems, []);
     await page.close();
   });

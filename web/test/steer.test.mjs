@@ -230,11 +230,11 @@ describe("steering a run", { skip: whyNoRun(scenario) || false }, () => {
     on(async (page) => {
       await select(page, { kind: "node", name: "geo-one" });
       await page.getByRole("button", { name: "vtysh" }).click();
-      await page.locator(".terminal .xterm-screen").waitFor();
+      await page.locator(".console .xterm-screen").waitFor();
       // What the screen shows, without the blanks that its width puts into it.
       const shows = (pattern) =>
         page.waitForFunction(
-          (pattern) => new RegExp(pattern).test((document.querySelector(".terminal .xterm-accessibility")?.textContent ?? "").replace(/\s/g, "")),
+          (pattern) => new RegExp(pattern).test((document.querySelector(".console .xterm-accessibility")?.textContent ?? "").replace(/\s/g, "")),
           pattern,
         );
       await shows("geo-one#");

@@ -81,10 +81,12 @@ export class RunPanel implements Panel {
         : ""}
       <dt>Processes</dt>
       <dd>${count(status.processesRunning)} of ${count(status.processes)}</dd>
-      <dt>Convergence</dt>
-      <dd>
-        ${status.convergedAfter ? `${span(seconds(status.convergedAfter))} after the start` : "not yet"}${status.pairs.length ? `; ${reached} of ${status.pairs.length} pairs now` : ""}
-      </dd>
+      ${status.convergedAfter || status.pairs.length
+        ? html`<dt>Convergence</dt>
+            <dd>
+              ${status.convergedAfter ? `${span(seconds(status.convergedAfter))} after the start` : "not yet"}${status.pairs.length ? `; ${reached} of ${status.pairs.length} pairs now` : ""}
+            </dd>`
+        : ""}
       ${status.lastEvent
         ? html`<dt>Last change</dt>
             <dd>${span(seconds(status.scenarioTime) - seconds(status.lastEvent.at))} ago: ${what(status.lastEvent)}</dd>`

@@ -8,10 +8,10 @@ export async function openTerminal(source: Source, parent: HTMLElement, node: st
     import("@xterm/addon-fit"),
     import("@xterm/xterm/css/xterm.css"),
   ]);
-  parent.querySelector(".terminal")?.dispatchEvent(new CustomEvent("terminal-close"));
+  parent.querySelector(".console")?.dispatchEvent(new CustomEvent("terminal-close"));
 
   const box = document.createElement("section");
-  box.className = "terminal";
+  box.className = "console"; // "terminal" is a class of xterm.js
   box.setAttribute("aria-label", `${program} in ${node}`);
   const header = document.createElement("header");
   const title = document.createElement("span");
