@@ -1,5 +1,4 @@
-// Package gateway answers the control API of a scenario that runs on several
-// workers, as if it were one run: it asks the agents, and puts together what
+// Package gateway answers the API of a scenario that runs on several workers, as if it were one run: it asks the agents, and puts together what
 // they say.
 //
 //	            ┌─ agent of w1 ─ control API of its part
@@ -10,12 +9,15 @@
 //
 //	status        all agents: sums of counters, the worst of fidelity, problems by worker
 //	nodes         all agents: each says what it knows of its nodes
-//	links, contacts  any one: all have the same plan
+//	links, contacts, the sky   any one: all have the same plan
 //	events        all: those of the topology from one, all others from each
-//	path          the agent of each stretch of the way, see Server.GetPath
+//	traffic       all: the sums of what each counts of its own nodes
+//	a link        the agents of both ends
+//	path, a pair  the agent of each stretch of the way, see Server.GetPath
 //	ping, capture the agent of the node
 //	pause, speed  the cluster
-//	exec          nobody: a node is a pod, and kubectl exec leads to it
+//	terminals, logs, iperf3, a daemon's neighbours   the node's pod, by the cluster
+//	failures      nobody: an agent has but a part of the network
 //
 // # Caveats
 //

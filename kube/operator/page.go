@@ -42,7 +42,7 @@ type page struct {
 	opened func(url string)
 }
 
-// Start implements manager.Runnable. It tries until the Secrets are there.
+// Start implements manager.Runnable. It tries until the Secrets are there and the page is served.
 func (p *page) Start(ctx context.Context) error {
 	for {
 		err := p.serve(ctx)
@@ -62,6 +62,10 @@ func (p *page) Start(ctx context.Context) error {
 func (p *page) serve(ctx context.Context) error {
 	token, err := p.token(ctx)
 	if err != nil {
+		return err
+	}
+	// Both begin at the same time.
+	if err := (&underlay{client: p.direct, namespace: p.opts.OperatorNamespace, name: p.opts.UnderlaySecret}).ensure(ctx); err != nil {
 		return err
 	}
 	key, err := p.secret(ctx, p.opts.UnderlaySecret, UnderlayKey)

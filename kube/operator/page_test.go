@@ -54,7 +54,6 @@ func agentAt(t *testing.T, key []byte) string {
 
 // The page of a scenario is there for who has the token, to look at, and asks agents who hold the key.
 func TestPage(t *testing.T) {
-	key := bytes.Repeat([]byte{7}, 32)
 	scheme, err := Scheme()
 	if err != nil {
 		t.Fatal(err)
@@ -67,11 +66,19 @@ func TestPage(t *testing.T) {
 			Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
 		},
 		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "w1"}, Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "127.0.0.1"}}}},
-		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "underlay"}, Data: map[string][]byte{UnderlayKey: key}},
 	).Build()
+	// Who comes second keeps the first one's key.
+	ensuring := &underlay{client: c, namespace: "system", name: "underlay"}
+	if err := ensuring.ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var shared corev1.Secret
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "system", Name: "underlay"}, &shared); err != nil {
+		t.Fatal(err)
+	}
 	at := make(chan string, 1)
 	p := &page{
-		cached: c, direct: c, agentPort: agentAt(t, key), opened: func(url string) { at <- url }, log: func(text string, err error) { t.Errorf("%s: %v", text, err) },
+		cached: c, direct: c, agentPort: agentAt(t, shared.Data[UnderlayKey]), opened: func(url string) { at <- url }, log: func(text string, err error) { t.Errorf("%s: %v", text, err) },
 		opts: Options{OperatorNamespace: "system", UnderlaySecret: "underlay", PageSecret: "page", PageAddress: "127.0.0.1:0"},
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -145,7 +152,7 @@ func TestPageLacksSomething(t *testing.T) {
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "short"}, Data: map[string][]byte{PageToken: []byte("x")}},
 	).Build()
 	for _, w := range []struct{ page, underlay, want string }{
-		{"short", "underlay", "has 1 bytes"}, {"page", "underlay", "system/underlay"}, {"page", "short", `no entry "key"`},
+		{"short", "underlay", "has 1 bytes"}, {"page", "short", `no entry "key"`},
 	} {
 		p := &page{direct: c, opts: Options{OperatorNamespace: "system", UnderlaySecret: w.underlay, PageSecret: w.page, PageAddress: "127.0.0.1:0"}}
 		if err := p.serve(t.Context()); err == nil || !strings.Contains(err.Error(), w.want) {

@@ -217,6 +217,8 @@ describe("page", { skip: whyNot() || false }, () => {
       await page.evaluate(() => globalThis.orrery.select({ kind: "node", name: "tempe" }));
       await page.getByRole("button", { name: "vtysh" }).click();
       await page.locator(".console .xterm-screen").waitFor();
+      // Nothing of the page's own styles is meant for xterm's elements.
+      assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector(".console .xterm")).borderTopWidth), "0px");
       await page.keyboard.type("echo it moves\n");
       const text = () => page.evaluate(() => document.querySelector(".console .xterm-accessibility")?.textContent ?? "");
       await page.waitForFunction(() =>
