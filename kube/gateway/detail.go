@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -135,16 +134,11 @@ func (s *Server) GetLink(ctx context.Context, req *connect.Request[pb.GetLinkReq
 // over all workers.
 func (s *Server) GetPair(ctx context.Context, req *connect.Request[pb.GetPairRequest]) (*connect.Response[pb.GetPairResponse], error) {
 	a, b := req.Msg.GetA(), req.Msg.GetB()
-	out, err := anyOf(ctx, s, func(ctx context.Context, agent Agent) (*pb.GetPairResponse, error) {
-		r, err := agent.GetPair(ctx, connect.NewRequest(req.Msg))
-		if err != nil {
-			return nil, err
-		}
-		return r.Msg, nil
-	})
+	r, err := forward(ctx, s, patience, req, Agent.GetPair)
 	if err != nil {
 		return nil, err
 	}
+	out := r.Msg
 	if out.Kernel, err = s.way(ctx, a, b); err != nil {
 		return nil, err
 	}
@@ -156,38 +150,18 @@ func (s *Server) GetPair(ctx context.Context, req *connect.Request[pb.GetPairReq
 
 // ListEvents implements the method of the schema.
 func (s *Server) ListEvents(ctx context.Context, req *connect.Request[pb.ListEventsRequest]) (*connect.Response[pb.ListEventsResponse], error) {
-	workers, err := s.workers(ctx)
+	said, workers, err := all(ctx, s, req, Agent.ListEvents)
 	if err != nil {
 		return nil, err
 	}
-	answers := ask(ctx, s, workers, func(ctx context.Context, a Agent) (*pb.ListEventsResponse, error) {
-		r, err := a.ListEvents(ctx, connect.NewRequest(req.Msg))
-		if err != nil {
-			return nil, err
-		}
-		return r.Msg, nil
-	})
 	out := new(pb.ListEventsResponse)
-	first := true // whoever answers first of all tells of the plan
-	var errs []error
-	for _, a := range answers {
-		if a.err != nil {
-			if refusal(a.err) {
-				return nil, a.err
-			}
-			errs = append(errs, silent(a.worker, a.err))
-			continue
-		}
+	for i, a := range said {
 		out.Truncated = out.GetTruncated() || a.value.GetTruncated()
 		for _, e := range a.value.GetEvents() {
-			if first || !topology(e.GetKind()) {
-				out.Events = append(out.Events, ofWorker(e, a.worker, len(workers)))
+			if i == 0 || !topology(e.GetKind()) { // the first tells of the plan
+				out.Events = append(out.Events, ofWorker(e, a.worker, workers))
 			}
 		}
-		first = false
-	}
-	if first {
-		return nil, unavailable(errors.Join(errs...))
 	}
 	at := func(e *pb.Event) time.Duration { return e.GetAt().AsDuration() }
 	slices.SortStableFunc(out.GetEvents(), func(x, y *pb.Event) int { return cmp.Compare(at(x), at(y)) })

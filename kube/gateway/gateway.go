@@ -122,28 +122,62 @@ func (s *Server) workers(ctx context.Context) ([]string, error) {
 	return workers, nil
 }
 
-// anyOf asks one agent after the other until one answers.
-func anyOf[T any](ctx context.Context, s *Server, question func(context.Context, Agent) (T, error)) (v T, err error) {
-	return anyWithin(ctx, s, patience, question)
-}
-
-func anyWithin[T any](ctx context.Context, s *Server, within time.Duration, question func(context.Context, Agent) (T, error)) (v T, err error) {
+// forward asks one agent after the other what the gateway was asked, until one answers.
+func forward[Q, R any](
+	ctx context.Context, s *Server, within time.Duration, req *connect.Request[Q],
+	method func(Agent, context.Context, *connect.Request[Q]) (*connect.Response[R], error),
+) (*connect.Response[R], error) {
 	workers, err := s.workers(ctx)
 	if err != nil {
-		return v, err
+		return nil, err
 	}
 	var errs []error
 	for _, w := range workers {
-		a := askWithin(ctx, s, within, []string{w}, question)[0]
+		a := askWithin(ctx, s, within, []string{w}, func(ctx context.Context, a Agent) (*connect.Response[R], error) {
+			return method(a, ctx, connect.NewRequest(req.Msg))
+		})[0]
 		if a.err == nil {
 			return a.value, nil
 		}
 		if refusal(a.err) {
-			return v, a.err
+			return nil, a.err
 		}
 		errs = append(errs, silent(w, a.err))
 	}
-	return v, unavailable(errors.Join(errs...))
+	return nil, unavailable(errors.Join(errs...))
+}
+
+// all asks the agents of all workers what the gateway was asked, and gives what those say that answer, in the order of workers. It is an
+// error if none does, or one understands and says no.
+func all[Q, R any](
+	ctx context.Context, s *Server, req *connect.Request[Q],
+	method func(Agent, context.Context, *connect.Request[Q]) (*connect.Response[R], error),
+) (said []answer[*R], workers int, err error) {
+	names, err := s.workers(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	var errs []error
+	for _, a := range ask(ctx, s, names, func(ctx context.Context, a Agent) (*R, error) {
+		r, err := method(a, ctx, connect.NewRequest(req.Msg))
+		if err != nil {
+			return nil, err
+		}
+		return r.Msg, nil
+	}) {
+		switch {
+		case a.err == nil:
+			said = append(said, a)
+		case refusal(a.err):
+			return nil, 0, a.err
+		default:
+			errs = append(errs, silent(a.worker, a.err))
+		}
+	}
+	if len(said) == 0 {
+		return nil, 0, unavailable(errors.Join(errs...))
+	}
+	return said, len(names), nil
 }
 
 // refusal tells whether an agent has understood and says no, as every other would.
@@ -193,33 +227,18 @@ func (s *Server) ListNodes(ctx context.Context, req *connect.Request[pb.ListNode
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	workers := workersOf(pods)
-	if len(workers) == 0 {
-		return nil, errNobody
+	said, _, err := all(ctx, s, req, Agent.ListNodes)
+	if err != nil {
+		return nil, err
 	}
-	answers := ask(ctx, s, workers, func(ctx context.Context, a Agent) (*pb.ListNodesResponse, error) {
-		r, err := a.ListNodes(ctx, connect.NewRequest(req.Msg))
-		if err != nil {
-			return nil, err
-		}
-		return r.Msg, nil
-	})
 	byIndex := make(map[int32]*pb.Node)
-	var errs []error
-	for _, a := range answers {
-		if a.err != nil {
-			errs = append(errs, silent(a.worker, a.err))
-			continue
-		}
+	for _, a := range said {
 		for _, n := range a.value.GetNodes() {
 			// Who has a node says what it is; of the others any will do.
 			if byIndex[n.GetIndex()] == nil || pods[n.GetName()].Worker == a.worker {
 				byIndex[n.GetIndex()] = n
 			}
 		}
-	}
-	if len(errs) == len(answers) {
-		return nil, unavailable(errors.Join(errs...))
 	}
 	out := new(pb.ListNodesResponse)
 	for _, i := range slices.Sorted(maps.Keys(byIndex)) {
@@ -246,16 +265,12 @@ func processOf(node string, p Pod) *pb.Process {
 
 // ListLinks implements the method of the schema.
 func (s *Server) ListLinks(ctx context.Context, req *connect.Request[pb.ListLinksRequest]) (*connect.Response[pb.ListLinksResponse], error) {
-	return anyOf(ctx, s, func(ctx context.Context, a Agent) (*connect.Response[pb.ListLinksResponse], error) {
-		return a.ListLinks(ctx, connect.NewRequest(req.Msg))
-	})
+	return forward(ctx, s, patience, req, Agent.ListLinks)
 }
 
 // ListContacts implements the method of the schema.
 func (s *Server) ListContacts(ctx context.Context, req *connect.Request[pb.ListContactsRequest]) (*connect.Response[pb.ListContactsResponse], error) {
-	return anyOf(ctx, s, func(ctx context.Context, a Agent) (*connect.Response[pb.ListContactsResponse], error) {
-		return a.ListContacts(ctx, connect.NewRequest(req.Msg))
-	})
+	return forward(ctx, s, patience, req, Agent.ListContacts)
 }
 
 // Pause implements the method of the schema.

@@ -16,9 +16,7 @@ const computing = time.Minute
 
 // GetInventory implements the method of the schema.
 func (s *Server) GetInventory(ctx context.Context, req *connect.Request[pb.GetInventoryRequest]) (*connect.Response[pb.GetInventoryResponse], error) {
-	out, err := anyWithin(ctx, s, computing, func(ctx context.Context, a Agent) (*connect.Response[pb.GetInventoryResponse], error) {
-		return a.GetInventory(ctx, connect.NewRequest(req.Msg))
-	})
+	out, err := forward(ctx, s, computing, req, Agent.GetInventory)
 	if err != nil {
 		return nil, err
 	}
@@ -29,28 +27,20 @@ func (s *Server) GetInventory(ctx context.Context, req *connect.Request[pb.GetIn
 
 // GetPositions implements the method of the schema.
 func (s *Server) GetPositions(ctx context.Context, req *connect.Request[pb.GetPositionsRequest]) (*connect.Response[pb.GetPositionsResponse], error) {
-	return anyWithin(ctx, s, computing, func(ctx context.Context, a Agent) (*connect.Response[pb.GetPositionsResponse], error) {
-		return a.GetPositions(ctx, connect.NewRequest(req.Msg))
-	})
+	return forward(ctx, s, computing, req, Agent.GetPositions)
 }
 
 // GetContacts implements the method of the schema.
 func (s *Server) GetContacts(ctx context.Context, req *connect.Request[pb.GetContactsRequest]) (*connect.Response[pb.GetContactsResponse], error) {
-	return anyWithin(ctx, s, computing, func(ctx context.Context, a Agent) (*connect.Response[pb.GetContactsResponse], error) {
-		return a.GetContacts(ctx, connect.NewRequest(req.Msg))
-	})
+	return forward(ctx, s, computing, req, Agent.GetContacts)
 }
 
 // GetCoverage implements the method of the schema.
 func (s *Server) GetCoverage(ctx context.Context, req *connect.Request[pb.GetCoverageRequest]) (*connect.Response[pb.GetCoverageResponse], error) {
-	return anyWithin(ctx, s, computing, func(ctx context.Context, a Agent) (*connect.Response[pb.GetCoverageResponse], error) {
-		return a.GetCoverage(ctx, connect.NewRequest(req.Msg))
-	})
+	return forward(ctx, s, computing, req, Agent.GetCoverage)
 }
 
 // GetGaps implements the method of the schema.
 func (s *Server) GetGaps(ctx context.Context, req *connect.Request[pb.GetGapsRequest]) (*connect.Response[pb.GetGapsResponse], error) {
-	return anyWithin(ctx, s, computing, func(ctx context.Context, a Agent) (*connect.Response[pb.GetGapsResponse], error) {
-		return a.GetGaps(ctx, connect.NewRequest(req.Msg))
-	})
+	return forward(ctx, s, computing, req, Agent.GetGaps)
 }

@@ -131,16 +131,11 @@ func (s *Server) Capture(ctx context.Context, req *connect.Request[pb.CaptureReq
 // kernels' is followed from agent to agent: one says how far its own nodes lead.
 func (s *Server) GetPath(ctx context.Context, req *connect.Request[pb.GetPathRequest]) (*connect.Response[pb.GetPathResponse], error) {
 	from, to := req.Msg.GetFrom(), req.Msg.GetTo()
-	out, err := anyOf(ctx, s, func(ctx context.Context, a Agent) (*pb.GetPathResponse, error) {
-		r, err := a.GetPath(ctx, connect.NewRequest(req.Msg))
-		if err != nil {
-			return nil, err
-		}
-		return r.Msg, nil
-	})
+	r, err := forward(ctx, s, patience, req, Agent.GetPath)
 	if err != nil {
 		return nil, err
 	}
+	out := r.Msg
 	if out.Kernel, err = s.way(ctx, from, to); err != nil {
 		return nil, err
 	}

@@ -79,35 +79,17 @@ var errEnded = errors.New("an agent has ended its stream")
 
 // GetTraffic implements the method of the schema.
 func (s *Server) GetTraffic(ctx context.Context, req *connect.Request[pb.GetTrafficRequest]) (*connect.Response[pb.GetTrafficResponse], error) {
-	workers, err := s.workers(ctx)
+	said, _, err := all(ctx, s, req, Agent.GetTraffic)
 	if err != nil {
 		return nil, err
 	}
-	answers := ask(ctx, s, workers, func(ctx context.Context, a Agent) (*pb.GetTrafficResponse, error) {
-		r, err := a.GetTraffic(ctx, connect.NewRequest(req.Msg))
-		if err != nil {
-			return nil, err
-		}
-		return r.Msg, nil
-	})
 	out := new(pb.GetTrafficResponse)
-	var errs []error
-	for _, a := range answers {
-		if a.err != nil {
-			if refusal(a.err) {
-				return nil, a.err
-			}
-			errs = append(errs, silent(a.worker, a.err))
-			continue
-		}
+	for _, a := range said {
 		if out.GetTo() == nil { // agents look at their ports at different moments of the same seconds
 			out.From, out.To = a.value.GetFrom(), a.value.GetTo()
 		}
 		out.BitsPerSecond = sum(out.GetBitsPerSecond(), a.value.GetBitsPerSecond())
 		out.DropsPerSecond = sum(out.GetDropsPerSecond(), a.value.GetDropsPerSecond())
-	}
-	if len(errs) == len(answers) {
-		return nil, unavailable(errors.Join(errs...))
 	}
 	return connect.NewResponse(out), nil
 }
