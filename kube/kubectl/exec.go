@@ -48,10 +48,14 @@ func onTerminal(cmd *exec.Cmd, streams node.Stdio) error {
 	if err != nil {
 		return err
 	}
-	defer terminal.Close()
-	ended := make(chan struct{})
-	defer close(ended)
+	ended, resizing := make(chan struct{}), make(chan struct{})
+	defer func() {
+		close(ended)
+		<-resizing // it asks for the descriptor, which has to be there
+		terminal.Close()
+	}()
 	go func() {
+		defer close(resizing)
 		for {
 			select {
 			case w := <-streams.Resize:
@@ -68,12 +72,7 @@ func onTerminal(cmd *exec.Cmd, streams node.Stdio) error {
 		_, _ = io.Copy(streams.Out, terminal) // ends with an error when nobody has the other side any more
 	}()
 	err = cmd.Wait()
-	select {
-	case <-shown:
-	case <-time.After(cmd.WaitDelay):
-		_ = terminal.SetReadDeadline(time.Now())
-		<-shown
-	}
+	<-shown // whoever else has the terminal is hung up on with the end of the session's first process
 	return err
 }
 

@@ -113,7 +113,7 @@ func TestExec(t *testing.T) {
 func TestCommand(t *testing.T) {
 	p, calls := script(t, `case "$*" in
 *node=oslo*) echo pod/sky--oslo ;;
-*--tty*) stty size; read -r line; stty size; echo "it reads $line"; exit 5 ;;
+*--tty*) stty size; while [ "$(stty size)" = '30 100' ]; do sleep 0.02; done; stty size; read -r line; echo "it reads $line"; exit 5 ;;
 *exec*) cat; echo trouble >&2; exit 4 ;;
 *logs*) echo 'from the pod' ;;
 esac
@@ -131,13 +131,11 @@ esac
 	defer in.Close()
 	resized := &once{Writer: &out, then: func() {
 		sizes <- node.WindowSize{Columns: 120, Rows: 40}
-		for len(sizes) > 0 {
-			time.Sleep(time.Millisecond)
-		}
-		time.Sleep(50 * time.Millisecond) // until it is handed on, which nothing tells
 		_, _ = typed.Write([]byte("hello\n"))
 	}}
-	code, err = s.Exec(t.Context(), "oslo", []string{"vtysh"}, node.Stdio{In: in, Out: resized, Err: &out, Terminal: true, Resize: sizes})
+	within, end := context.WithTimeout(t.Context(), time.Minute) // or a size that does not come is waited for
+	defer end()
+	code, err = s.Exec(within, "oslo", []string{"vtysh"}, node.Stdio{In: in, Out: resized, Err: &out, Terminal: true, Resize: sizes})
 	if got := strings.ReplaceAll(out.String(), "\r", ""); err != nil || code != 5 || !strings.HasPrefix(got, "30 100\n") || !strings.Contains(got, "40 120\n") || !strings.HasSuffix(got, "it reads hello\n") {
 		t.Errorf("on a terminal: exit code %d, %v, %q", code, err, got)
 	}
