@@ -170,6 +170,9 @@ func TestMeet(t *testing.T) {
 		case <-time.After(20 * time.Millisecond):
 		}
 		tl.Resume()
+		for src.Sleepers() == 0 { // or time moves on between its look at the clock and its sleep, which then ends later than time does
+			time.Sleep(time.Millisecond)
+		}
 		for tl.Now() < at-time.Duration(speed*float64(time.Millisecond)) {
 			src.Advance(100 * time.Microsecond)
 		}
