@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -312,7 +313,8 @@ func TestHostComesBack(t *testing.T) {
 	if !within(20*time.Second, func() bool { return !f[0].Underlay().Peers[0].Up }) {
 		t.Fatalf("nobody notices that a host is gone: %+v", f[0].Underlay())
 	}
-	if w := f[0].Underlay().Peers[0].Warnings; len(w) != 1 || !strings.Contains(w[0], "frames to it are dropped") {
+	// A slow machine has others beside it.
+	if w := f[0].Underlay().Peers[0].Warnings; !slices.ContainsFunc(w, func(s string) bool { return strings.Contains(s, "frames to it are dropped") }) {
 		t.Errorf("%q", w)
 	}
 	var device *os.File
