@@ -83,10 +83,15 @@ func (s *Server) neighbours(ctx context.Context, n *plan.Node) (out []*pb.Neighb
 	if err != nil {
 		problem = err.Error()
 	}
+	return NeighbourMessages(list), problem
+}
+
+// NeighbourMessages are adjacencies as the schema has them.
+func NeighbourMessages(list []router.Adjacency) (out []*pb.Neighbour) {
 	for _, a := range list {
 		out = append(out, &pb.Neighbour{Port: a.Port, Name: a.Neighbour, State: a.State, Up: a.Up})
 	}
-	return out, problem
+	return out
 }
 
 // protocolNames are those of rtnetlink(7), linux/rtnetlink.h, and the oracle's.

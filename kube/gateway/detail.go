@@ -15,6 +15,7 @@ import (
 
 	"orrery.dev/orrery/api"
 	pb "orrery.dev/orrery/api/orrery/v1alpha1"
+	"orrery.dev/orrery/kube/pod"
 	"orrery.dev/orrery/node"
 	"orrery.dev/orrery/router"
 )
@@ -46,7 +47,7 @@ func (s *Server) GetNode(ctx context.Context, req *connect.Request[pb.GetNodeReq
 }
 
 // neighbours as the daemon in a node's pod says.
-func (s *Server) neighbours(ctx context.Context, name string) (out []*pb.Neighbour, err error) {
+func (s *Server) neighbours(ctx context.Context, name string) ([]*pb.Neighbour, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var said, problem bytes.Buffer
@@ -61,10 +62,7 @@ func (s *Server) neighbours(ctx context.Context, name string) (out []*pb.Neighbo
 	if err := json.Unmarshal(said.Bytes(), &list); err != nil {
 		return nil, fmt.Errorf("what the pod says of neighbours cannot be read: %w", err)
 	}
-	for _, a := range list {
-		out = append(out, &pb.Neighbour{Port: a.Port, Name: a.Neighbour, State: a.State, Up: a.Up})
-	}
-	return out, nil
+	return api.NeighbourMessages(list), nil
 }
 
 // Bounds of a log.
@@ -119,9 +117,13 @@ func (s *Server) GetLink(ctx context.Context, req *connect.Request[pb.GetLinkReq
 	if !out.GetUp() || err != nil {
 		return connect.NewResponse(out), nil
 	}
+	pods, err := s.cluster.Pods(ctx)
+	if err != nil || pods[peer].Worker == pods[name].Worker { // one agent has counted both ends
+		return connect.NewResponse(out), nil //nolint:nilerr // what is known is told
+	}
 	far, err := s.agentOf(ctx, peer)
-	if err != nil || far == near {
-		return connect.NewResponse(out), nil //nolint:nilerr // what is known is told, also while the far end has no pod
+	if err != nil {
+		return connect.NewResponse(out), nil //nolint:nilerr // the same, while the far end has no pod
 	}
 	if r, err := far.GetLink(ctx, connect.NewRequest(&pb.GetLinkRequest{Port: out.GetLink().GetB()})); err == nil {
 		out.BCounters, out.BBitsPerSecond = r.Msg.GetACounters(), r.Msg.GetABitsPerSecond()
@@ -208,13 +210,10 @@ func (s *Server) MeasureThroughput(ctx context.Context, req *connect.Request[pb.
 // that nobody came to. They have a place for files, too, which the root of a pod is not.
 type mortal struct{ api.Executor }
 
-const (
-	longest = "100"         // seconds; a measurement takes 80 at most
-	scratch = "/run/orrery" // the node's directory, as package kube/pod has it
-)
+const longest = "100" // seconds; a measurement takes 80 at most
 
 func (m mortal) Exec(ctx context.Context, name string, argv []string, io node.Stdio) (int, error) {
-	return m.Executor.Exec(ctx, name, append([]string{"env", "TMPDIR=" + scratch, "timeout", longest}, argv...), io)
+	return m.Executor.Exec(ctx, name, append([]string{"env", "TMPDIR=" + pod.Dir, "timeout", longest}, argv...), io)
 }
 
 // endpoint is a node and its loopback address.

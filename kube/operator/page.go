@@ -2,8 +2,6 @@ package operator
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,18 +42,8 @@ type page struct {
 
 // Start implements manager.Runnable. It tries until the Secrets are there and the page is served.
 func (p *page) Start(ctx context.Context) error {
-	for {
-		err := p.serve(ctx)
-		if err == nil {
-			return nil
-		}
-		p.log("the page is not served", err)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(retryKeys):
-		}
-	}
+	persist(ctx, p.serve, func(err error) { p.log("the page is not served", err) })
+	return nil
 }
 
 // serve until the context ends; an error says why it could not begin.
@@ -101,18 +89,11 @@ func refusal(status int, code, text string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { access.Refuse(w, status, code, text) })
 }
 
-// pageTokenBytes is as long as tokens of runs are.
-const pageTokenBytes = 32
-
 // token is the one in the page's Secret, which is made if it is not there.
 func (p *page) token(ctx context.Context) (string, error) {
-	b := make([]byte, pageTokenBytes)
-	if _, err := rand.Read(b); err != nil {
-		return "", err
-	}
 	s := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.opts.OperatorNamespace, Name: p.opts.PageSecret, Labels: managedBy},
-		Data:       map[string][]byte{PageToken: []byte(base64.RawURLEncoding.EncodeToString(b))},
+		Data:       map[string][]byte{PageToken: []byte(access.NewTokens().Viewer)},
 	}
 	if err := p.direct.Create(ctx, s); err != nil && !apierrors.IsAlreadyExists(err) {
 		return "", fmt.Errorf("make the Secret %s/%s: %w", s.Namespace, s.Name, err)

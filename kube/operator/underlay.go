@@ -28,15 +28,21 @@ type underlay struct {
 
 // Start implements manager.Runnable. It tries until the Secret is there.
 func (u *underlay) Start(ctx context.Context) error {
+	persist(ctx, u.ensure, func(err error) { u.log("agents have no key in common", err) })
+	return nil
+}
+
+// persist tries, with pauses, until something is done or ctx ends.
+func persist(ctx context.Context, try func(context.Context) error, failed func(error)) {
 	for {
-		err := u.ensure(ctx)
+		err := try(ctx)
 		if err == nil {
-			return nil
+			return
 		}
-		u.log("agents have no key in common", err)
+		failed(err)
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-time.After(retryKeys):
 		}
 	}
