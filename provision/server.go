@@ -29,10 +29,6 @@ import (
 
 // Server has the sockets of all services open.
 type Server struct {
-	// Within calls a function that opens a socket on the segment. It must be set before Serve where the segment is in
-	// another network namespace than the process.
-	Within func(func() error) error
-
 	site     *site.Site
 	desk     *Desk
 	registry *registry.Registry
@@ -49,10 +45,9 @@ type Server struct {
 	control net.Listener
 }
 
-// Open opens the journal, the served directory and all sockets, in the network namespace of the calling thread. What
-// fails leaves nothing open.
+// Open opens the journal, the served directory and all sockets. What fails leaves nothing open.
 func Open(s *site.Site, log *slog.Logger) (_ *Server, err error) {
-	v := &Server{Within: func(f func() error) error { return f() }, site: s, log: log}
+	v := &Server{site: s, log: log}
 	defer func() {
 		if err != nil {
 			v.Close()
@@ -165,12 +160,6 @@ func (v *Server) Close() {
 	}
 }
 
-// Desk is what decides.
-func (v *Server) Desk() *Desk { return v.desk }
-
-// Registry is what is known of machines.
-func (v *Server) Registry() *registry.Registry { return v.registry }
-
 // Grace is for how long a server that is to end goes on if it is sending something. Firmware gives up a transfer that breaks off, and a boot
 // file of tens of megabytes takes it a minute.
 const Grace = time.Minute
@@ -223,13 +212,7 @@ func (v *Server) Serve(ctx context.Context) error {
 			},
 		}
 		local := v.tftp.LocalAddr().(*net.UDPAddr)
-		return s.Serve(ctx, v.tftp, func() (c net.PacketConn, err error) {
-			err = v.Within(func() error {
-				c, err = net.ListenUDP("udp6", &net.UDPAddr{IP: local.IP})
-				return err
-			})
-			return c, err
-		})
+		return s.Serve(ctx, v.tftp, func() (net.PacketConn, error) { return net.ListenUDP("udp6", &net.UDPAddr{IP: local.IP}) })
 	})
 	for _, l := range []net.Listener{v.http, v.https} {
 		if l != nil {

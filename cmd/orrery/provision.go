@@ -177,9 +177,8 @@ Nothing of the host's network is touched. It takes root and the packages that
 		if *install {
 			o.Install = machines
 		}
-		o.Log = slog.New(slog.DiscardHandler)
 		if *verbose {
-			o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+			o.Log = os.Stderr
 		}
 		return runLab(cmd.Context(), o, parallel, within)
 	}
@@ -187,6 +186,9 @@ Nothing of the host's network is touched. It takes root and the packages that
 }
 
 func runLab(ctx context.Context, o lab.Options, parallel int, within time.Duration) (err error) {
+	if o.Orrery, err = os.Executable(); err != nil {
+		return err
+	}
 	if o.Dir == "" {
 		if o.Dir, err = os.MkdirTemp("", "orrery-lab-"); err != nil {
 			return err

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -32,6 +31,14 @@ func compile(t *testing.T, out, pkg string) {
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
+}
+
+// orrery builds the program whose server a lab has.
+func orrery(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "orrery")
+	compile(t, path, "orrery.dev/orrery/cmd/orrery")
+	return path
 }
 
 // rootImage makes a signed image whose root has one program, and gives its directory and the public key.
@@ -118,7 +125,7 @@ func authority(t *testing.T) *site.TLS {
 }
 
 // The first program, as process 1 of namespaces instead of a machine: it gets an address, its configuration by HTTPS and its root, refuses a
-// root that is not the manifest's, and becomes the root's first process once it is right.
+// root that is not the manifest's, and becomes the root's first process once it is right, though the server was killed meanwhile.
 func TestFirstProgram(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("namespaces take root")
@@ -127,7 +134,7 @@ func TestFirstProgram(t *testing.T) {
 		t.Skip(err)
 	}
 	dir, public := rootImage(t)
-	o := Options{Dir: short(t), Image: dir, Paths: []string{"pxe"}, Check: "none", TLS: authority(t), Log: slog.New(slog.DiscardHandler)}
+	o := Options{Dir: short(t), Image: dir, Paths: []string{"pxe"}, Check: "none", TLS: authority(t), Orrery: orrery(t)}
 	l, err := newLab(o)
 	if err != nil {
 		t.Fatal(err)
@@ -181,14 +188,25 @@ func TestFirstProgram(t *testing.T) {
 	defer func() { _ = cmd.Process.Kill() }()
 
 	machine := func() registry.Machine {
-		m, _ := l.current().Registry().Get(mac(0))
-		return m
+		all, err := l.Machines()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) != 1 {
+			return registry.Machine{}
+		}
+		return all[0]
 	}
 	eventually(t, "the wrong root is told of", func() bool {
 		return strings.Contains(machine().Error, "root: wrong image hash")
 	})
 	if m := machine(); m.Stage != registry.Kernel || len(m.Console) == 0 {
 		t.Errorf("%+v", m)
+	}
+
+	// The server dies and lives again, and the machine goes on from where it was.
+	if err := l.Kill(time.Second); err != nil {
+		t.Fatal(err)
 	}
 	replace(good)
 	select {

@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"log/slog"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
-	"orrery.dev/orrery/provision"
 	"orrery.dev/orrery/provision/manifest"
 	"orrery.dev/orrery/provision/registry"
 	"orrery.dev/orrery/provision/site"
@@ -42,7 +42,8 @@ type Options struct {
 	TLS *site.TLS
 	// Accelerator of machines: "kvm", "tcg", or empty for what the host has.
 	Accelerator string
-	Log         *slog.Logger
+	Orrery      string    // program whose "provision serve" is the server
+	Log         io.Writer // for what the server logs, which stands in Dir too; nil for none
 }
 
 // Lab is a running server with machines that are off.
@@ -52,11 +53,8 @@ type Lab struct {
 	Segment  *Segment
 	Hardware []Hardware
 
-	stop  context.CancelFunc
-	ended chan error
-
 	mu     sync.Mutex
-	server *provision.Server // another one after Restart
+	server *server // another one after Restart and Kill; nil while there is none
 }
 
 const prefix = "fd00:77::/64"
@@ -85,19 +83,23 @@ func newLab(o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(o.Dir, "site.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(l.file(), []byte(text), 0o644); err != nil {
 		return nil, err
 	}
-	if l.Site, err = site.Load(path); err != nil {
+	if l.Site, err = site.Load(l.file()); err != nil {
 		return nil, err
 	}
-	if l.Segment, err = NewSegment(netip.PrefixFrom(l.Site.Server(), 64), o.Dir, o.Capture, l.open); err != nil {
+	if l.Segment, err = NewSegment(netip.PrefixFrom(l.Site.Server(), 64), o.Dir, o.Capture); err != nil {
 		return nil, err
 	}
-	l.serve()
+	if l.server, err = l.serve(); err != nil {
+		return nil, errors.Join(err, l.Segment.Close())
+	}
 	return l, nil
 }
+
+// file of the lab's site.
+func (l *Lab) file() string { return filepath.Join(l.Dir, "site.yaml") }
 
 // prepare makes the directory of files and the text of the site.
 func (l *Lab) prepare() (string, error) {
@@ -189,42 +191,34 @@ func blank(path string) error {
 	return errors.Join(f.Truncate(diskSize), f.Close())
 }
 
-// open opens the server's sockets, in the segment's namespace.
-func (l *Lab) open() error {
-	v, err := provision.Open(l.Site, l.Log)
+// Restart ends the server, as an interrupt does, and begins it anew with what it had written down.
+func (l *Lab) Restart() error { return l.renew(syscall.SIGTERM, 0) }
+
+// Kill kills the server, which learns nothing of that, and begins it anew after a time in which nobody serves.
+func (l *Lab) Kill(away time.Duration) error { return l.renew(syscall.SIGKILL, away) }
+
+func (l *Lab) renew(signal syscall.Signal, away time.Duration) error {
+	if err := l.end(signal); err != nil {
+		return err
+	}
+	time.Sleep(away)
+	v, err := l.serve()
 	l.mu.Lock()
 	l.server = v
 	l.mu.Unlock()
 	return err
 }
 
-// current is the server of now.
-func (l *Lab) current() *provision.Server {
+// end ends the server, if there is one.
+func (l *Lab) end(signal syscall.Signal) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.server
-}
-
-func (l *Lab) serve() {
-	server := l.current()
-	server.Within = l.Segment.Within
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	l.stop, l.ended = cancel, ended
-	go func() { ended <- server.Serve(ctx) }()
-}
-
-// Restart ends the server, as an interrupt does, and begins it anew with what it had written down.
-func (l *Lab) Restart() error {
-	l.stop()
-	if err := <-l.ended; err != nil {
-		return err
+	v := l.server
+	l.server = nil
+	l.mu.Unlock()
+	if v == nil {
+		return nil
 	}
-	if err := l.Segment.Within(l.open); err != nil {
-		return err
-	}
-	l.serve()
-	return nil
+	return v.end(signal)
 }
 
 // Boot switches a machine on.
@@ -236,8 +230,22 @@ func (l *Lab) Boot(h Hardware) (*Machine, error) {
 	return Boot(h, l.Dir, netdev)
 }
 
-// Machines is what the server knows.
-func (l *Lab) Machines() []registry.Machine { return l.current().Registry().List() }
+// Machines is what the server knows. While there is none it is nothing; one that ended by itself is an error.
+func (l *Lab) Machines() ([]registry.Machine, error) {
+	l.mu.Lock()
+	v := l.server
+	l.mu.Unlock()
+	if v == nil {
+		return nil, nil
+	}
+	list, err := v.machines()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if v != l.server { // ended on purpose meanwhile
+		return nil, nil
+	}
+	return list, err
+}
 
 // ErrFailed is wrapped by the error for a machine that failed.
 var ErrFailed = errors.New("the machine has failed")
@@ -252,11 +260,15 @@ func (l *Lab) Await(ctx context.Context, m *Machine, stage registry.Stage, chang
 		return last, fmt.Errorf("%s, at stage %q: %w\n%s", m.Name, last.Stage, err, strings.Join(m.LastLines(25), "\n"))
 	}
 	for {
-		if now, ok := l.current().Registry().Get(m.MAC); ok {
-			if changed != nil && now.Stage != last.Stage {
-				changed(now)
+		all, err := l.Machines()
+		if err != nil {
+			return fail(err)
+		}
+		if i := slices.IndexFunc(all, func(now registry.Machine) bool { return now.MAC == m.MAC }); i >= 0 {
+			if changed != nil && all[i].Stage != last.Stage {
+				changed(all[i])
 			}
-			last = now
+			last = all[i]
 		}
 		switch {
 		case last.Stage == stage:
@@ -275,14 +287,7 @@ func (l *Lab) Await(ctx context.Context, m *Machine, stage registry.Stage, chang
 }
 
 // EndServer ends the server, and leaves the segment to the machines.
-func (l *Lab) EndServer() error {
-	if l.stop == nil {
-		return nil
-	}
-	l.stop()
-	l.stop = nil
-	return <-l.ended
-}
+func (l *Lab) EndServer() error { return l.end(syscall.SIGTERM) }
 
 // Close ends the server and the segment. Machines have to be off.
 func (l *Lab) Close() error { return errors.Join(l.EndServer(), l.Segment.Close()) }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,7 +50,7 @@ func built(ctx context.Context, t *testing.T) string {
 }
 
 // Machines go from power-on to ready side by side, one by each way of booting, and run the example of three nodes on their way; the server
-// is ended and begun again while they boot, and sends no IPv4. The first machine writes the image to its disk, and boots from there with
+// is ended and begun again while firmware loads boot files, is killed and begun again while kernels fetch their roots, and sends no IPv4. The first machine writes the image to its disk, and boots from there with
 // the server gone; a new root that is no root is tried three times, and then the first one again.
 func TestMachines(t *testing.T) {
 	if os.Getenv("ORRERY_VM") == "" {
@@ -62,7 +61,7 @@ func TestMachines(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 17*time.Minute)
 	defer cancel()
-	o := Options{Dir: short(t), Image: built(ctx, t), Paths: Paths, Memory: 1024, Check: "three-nodes", Install: 1, Log: slog.New(slog.DiscardHandler)}
+	o := Options{Dir: short(t), Image: built(ctx, t), Paths: Paths, Memory: 1024, Check: "three-nodes", Install: 1, Orrery: orrery(t)}
 	o.Capture = filepath.Join(o.Dir, "capture.pcap")
 	l, err := New(o)
 	if errors.Is(err, ErrMissing) {
@@ -71,19 +70,30 @@ func TestMachines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	restarted := make(chan error, 1)
-	results, err := l.Run(ctx, len(o.Paths), 12*time.Minute, func(m registry.Machine) {
+	running, abandon := context.WithCancel(ctx)
+	defer abandon()
+	kernels := 0
+	results, err := l.Run(running, len(o.Paths), 12*time.Minute, func(m registry.Machine) {
 		t.Logf("%s %s: %s", time.Now().Format(time.TimeOnly), m.Name, m.Stage)
-		if m.Stage == registry.Kernel {
-			select {
-			case restarted <- nil: // only once
-				if err := l.Restart(); err != nil {
-					t.Error(err)
-				}
-			default:
-			}
+		if m.Stage != registry.Kernel {
+			return
+		}
+		var err error
+		switch kernels++; kernels {
+		case 1:
+			err = l.Restart()
+		case len(o.Paths): // no firmware is left, which would not ask again
+			err = l.Kill(2 * time.Second)
+			t.Logf("%s the server was killed, and serves again", time.Now().Format(time.TimeOnly))
+		}
+		if err != nil {
+			t.Error(err)
+			abandon()
 		}
 	})
+	if kernels != len(o.Paths) {
+		t.Errorf("the server was not killed: %d machines have told of their kernel", kernels)
+	}
 	if err != nil {
 		t.Error(err)
 	}

@@ -48,10 +48,9 @@ type port struct {
 	close func() error
 }
 
-// NewSegment makes a segment whose server has an address of a prefix, and calls open in the network namespace of the
-// server, for it to open its sockets. Sockets of machines are made in a directory. What passes is
-// written to a file in the form of pcap, if one is named.
-func NewSegment(address netip.Prefix, dir, capture string, open func() error) (*Segment, error) {
+// NewSegment makes a segment whose server has an address of a prefix. Sockets of machines are made in a directory. What
+// passes is written to a file in the form of pcap, if one is named.
+func NewSegment(address netip.Prefix, dir, capture string) (*Segment, error) {
 	s := &Segment{dir: dir, learned: map[[6]byte]int{}, plugged: map[string]int{}, inside: make(chan func())}
 	thread.Go(func() {
 		for f := range s.inside {
@@ -62,10 +61,7 @@ func NewSegment(address netip.Prefix, dir, capture string, open func() error) (*
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("a network namespace for the lab: %w; be root", err)
 		}
-		if err := s.furnish(address); err != nil {
-			return err
-		}
-		return open()
+		return s.furnish(address)
 	})
 	if err == nil && capture != "" {
 		err = s.record(capture)
@@ -83,7 +79,7 @@ func NewSegment(address netip.Prefix, dir, capture string, open func() error) (*
 	return s, nil
 }
 
-// Within calls a function in the server's namespace: sockets that it opens are there.
+// Within calls a function in the server's namespace: processes that it starts are there.
 func (s *Segment) Within(f func() error) error {
 	done := make(chan error)
 	s.inside <- func() { done <- f() }

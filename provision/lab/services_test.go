@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -201,7 +200,7 @@ func image(t *testing.T) string {
 }
 
 // The services on a real segment: a kernel makes an address of the advertisement, a machine goes from DHCPv6 over TFTP and HTTP to
-// its reports, the server is ended and begun again in the middle, and no frame of the server is IPv4.
+// its reports, the server is ended and begun again in the middle, and killed too, and no frame of the server is IPv4.
 //
 //	server (namespace) ── switch ── node (namespace)
 func TestServices(t *testing.T) {
@@ -211,7 +210,7 @@ func TestServices(t *testing.T) {
 	if err := tap.Available(); err != nil {
 		t.Skip(err)
 	}
-	o := Options{Dir: short(t), Image: image(t), Paths: []string{"pxe"}, Check: "none", Log: slog.New(slog.DiscardHandler)}
+	o := Options{Dir: short(t), Image: image(t), Paths: []string{"pxe"}, Check: "none", Orrery: orrery(t)}
 	o.Capture = filepath.Join(o.Dir, "capture.pcap")
 	l, err := newLab(o)
 	if err != nil {
@@ -243,7 +242,7 @@ func TestServices(t *testing.T) {
 	}
 	n.tftp(t, "worker/boot.efi", 8000)
 
-	// The server dies and lives again.
+	// The server ends and lives again.
 	if err := l.Restart(); err != nil {
 		t.Fatal(err)
 	}
@@ -266,6 +265,10 @@ func TestServices(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%s: %v", data, err)
 	}
+	// Nor does a server that is killed forget what it answered.
+	if err := l.Kill(0); err != nil {
+		t.Fatal(err)
+	}
 	for _, stage := range registry.Stages[1:] {
 		body, err := json.Marshal(protocol.Report{Machine: c.Machine, Stage: string(stage)})
 		if err != nil {
@@ -286,8 +289,8 @@ func TestServices(t *testing.T) {
 		}
 	}
 	client.CloseIdleConnections()
-	if m := l.Machines(); len(m) != 1 || m[0].Stage != registry.Ready || len(m[0].Passed) != 6 || m[0].Error != "" {
-		t.Errorf("%+v", m)
+	if m, err := l.Machines(); err != nil || len(m) != 1 || m[0].Stage != registry.Ready || len(m[0].Passed) != 6 || m[0].Error != "" {
+		t.Errorf("%+v, %v", m, err)
 	}
 	if err := l.Close(); err != nil {
 		t.Error(err)
