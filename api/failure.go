@@ -34,24 +34,49 @@ func failures(list []emulation.Failure) (out []*pb.Failure) {
 	return out
 }
 
-// Inject implements the method of the schema.
-func (s *Server) Inject(ctx context.Context, req *connect.Request[pb.InjectRequest]) (*connect.Response[pb.InjectResponse], error) {
-	m := req.Msg.GetFailure()
+// FailureOf is what a message says. The error is one for who has sent it.
+func FailureOf(m *pb.Failure) (emulation.Failure, error) {
 	kind, ok := failureKinds[m.GetKind()]
 	if !ok {
-		return nil, invalid("no kind of failure is given; want one of KIND_CUT, KIND_KILL_PROCESS, KIND_KILL_NODE and KIND_IMPAIR")
+		return emulation.Failure{}, invalid("no kind of failure is given; want one of KIND_CUT, KIND_KILL_PROCESS, KIND_KILL_NODE and KIND_IMPAIR")
+	}
+	return emulation.Failure{
+		Kind: kind, A: m.GetA(), B: m.GetB(), Process: m.GetProcess(), Loss: m.GetLoss(), Delay: m.GetDelay().AsDuration(), Since: m.GetSince().AsDuration(),
+	}, nil
+}
+
+// Inject implements the method of the schema.
+func (s *Server) Inject(ctx context.Context, req *connect.Request[pb.InjectRequest]) (*connect.Response[pb.InjectResponse], error) {
+	wanted, err := FailureOf(req.Msg.GetFailure())
+	if err != nil {
+		return nil, err
 	}
 	// What has begun is finished, also for a client that has gone.
-	f, err := s.run.Inject(context.WithoutCancel(ctx), emulation.Failure{
-		Kind: kind, A: m.GetA(), B: m.GetB(), Process: m.GetProcess(), Loss: m.GetLoss(), Delay: m.GetDelay().AsDuration(),
-	})
-	if errors.Is(err, emulation.ErrFailure) {
-		return nil, connect.NewError(connect.CodeInvalidArgument, err)
-	}
+	f, err := s.run.Inject(context.WithoutCancel(ctx), wanted)
 	if err != nil {
-		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
+		return nil, failed(err)
 	}
 	return connect.NewResponse(&pb.InjectResponse{Failure: failure(&f)}), nil
+}
+
+// CheckFailure implements the method of the schema.
+func (s *Server) CheckFailure(_ context.Context, req *connect.Request[pb.CheckFailureRequest]) (*connect.Response[pb.CheckFailureResponse], error) {
+	f, err := FailureOf(req.Msg.GetFailure())
+	if err != nil {
+		return nil, err
+	}
+	if f, err = s.run.CheckFailure(f); err != nil {
+		return nil, failed(err)
+	}
+	return connect.NewResponse(&pb.CheckFailureResponse{Failure: failure(&f)}), nil
+}
+
+// failed is the error of a failure that is not injected, or not wholly.
+func failed(err error) error {
+	if errors.Is(err, emulation.ErrFailure) {
+		return connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	return connect.NewError(connect.CodeFailedPrecondition, err)
 }
 
 // Undo implements the method of the schema.

@@ -214,6 +214,7 @@ var viewing = map[string]bool{
 	orreryv1alpha1connect.ControlServiceWatchTrafficProcedure: true,
 	orreryv1alpha1connect.ControlServiceGetTrafficProcedure:   true,
 	orreryv1alpha1connect.ControlServiceListFailuresProcedure: true,
+	orreryv1alpha1connect.ControlServiceCheckFailureProcedure: true,
 	orreryv1alpha1connect.SkyServiceGetInventoryProcedure:     true,
 	orreryv1alpha1connect.SkyServiceGetPositionsProcedure:     true,
 	orreryv1alpha1connect.SkyServiceGetContactsProcedure:      true,

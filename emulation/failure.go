@@ -46,11 +46,15 @@ type Failure struct {
 	Since time.Duration
 }
 
-// ID tells failures apart: kind and target. One of the same ID replaces another.
+// ID tells failures apart: kind and target, whose ends may be in either order. One of the same ID replaces another.
 func (f *Failure) ID() string {
-	id := string(f.Kind) + "/" + f.A
-	if f.B != "" {
-		id += "," + f.B
+	a, b := f.A, f.B
+	if b != "" && b < a {
+		a, b = b, a
+	}
+	id := string(f.Kind) + "/" + a
+	if b != "" {
+		id += "," + b
 	}
 	if f.Process != "" {
 		id += "/" + f.Process
@@ -131,6 +135,13 @@ func (r *Run) Failures() []Failure {
 	return out
 }
 
+// CheckFailure gives a failure as it would be injected now. The error wraps ErrFailure if it cannot be.
+func (r *Run) CheckFailure(f Failure) (Failure, error) {
+	err := r.checkFailure(&f)
+	f.Since = r.timeline.Now()
+	return f, err
+}
+
 // Inject makes a failure. When it returns, links are cut and processes dead. To
 // inject what is there already does nothing; with another loss or delay it
 // replaces them.
@@ -177,6 +188,49 @@ func (r *Run) Undo(ctx context.Context, id string) (f Failure, ok bool, err erro
 		return f, true, fmt.Errorf("%s is undone, but not all of it is as before: %w", id, err)
 	}
 	return f, true, nil
+}
+
+// SetFailures makes these the failures of a part of a run, in place of those that it had: who carries the other parts tells
+// them the same. Processes are not the part's. A failure that makes no sense is left out, and an error.
+func (r *Run) SetFailures(ctx context.Context, list []Failure) error {
+	if r.part == nil {
+		return errWhole
+	}
+	var errs []error
+	wanted := make(map[string]*Failure, len(list))
+	for _, f := range list {
+		if err := r.checkFailure(&f); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		f.Since = cmp.Or(f.Since, r.timeline.Now())
+		wanted[f.ID()] = &f
+	}
+	fs := &r.failures
+	fs.starting.Lock()
+	defer fs.starting.Unlock()
+	changed := false
+	now := r.timeline.Now()
+	for _, id := range slices.Sorted(maps.Keys(fs.list)) {
+		if old := fs.list[id]; wanted[id] == nil {
+			fs.set(id, nil, now)
+			r.events.add(Event{Kind: Undone, A: old.A, B: old.B, Text: old.text()})
+			changed = true
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(wanted)) {
+		f := wanted[id]
+		if old, there := fs.list[id]; there && old.same(f) {
+			continue
+		}
+		fs.set(id, f, now)
+		r.events.add(Event{Kind: Injected, At: f.Since, A: f.A, B: f.B, Text: f.text()})
+		changed = true
+	}
+	if changed {
+		errs = append(errs, r.settleFailures(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 // FailuresAt are those that held at an instant of the past, in order of their IDs. The last

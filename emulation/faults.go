@@ -144,6 +144,9 @@ func (r *Run) checkFailure(f *Failure) error {
 			f.Process = ""
 			break
 		}
+		if r.part != nil {
+			return wrong("processes of node %s are not this host's, but its pod's; take the node down, or end the process by 'kubectl exec'", f.A)
+		}
 		if names := r.processNames(n.Index); !slices.Contains(names, f.Process) {
 			return wrong("node %s has no process %q; it has %v", f.A, f.Process, names)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -246,5 +247,62 @@ func TestRoutingOfAPart(t *testing.T) {
 	h := startPart(t, p, 0, p.Windows(time.Minute), nil)
 	if got := h.Status().Routing; !slices.Equal(got, []string{"oracle"}) {
 		t.Errorf("it routes with %q", got)
+	}
+}
+
+// The failures of a part are those that it was told last, whatever it had before: links are cut and impaired as they say, and each that comes
+// or goes is one event.
+func TestFailuresOfAPart(t *testing.T) {
+	p := compile(t, smallSky)
+	h := startPart(t, p, 0, p.Windows(time.Minute), nil)
+	h.make(t, all(p)...)
+	links := len(h.Links())
+	c := h.Links()[0]
+	a, b := h.portName(c.A), h.portName(c.B)
+	down := h.name(p.Port(c.A).Node)
+	degree := 0
+	for _, c := range h.Links() {
+		if h.name(p.Port(c.A).Node) == down || h.name(p.Port(c.B).Node) == down {
+			degree++
+		}
+	}
+	for _, w := range []struct {
+		list   []Failure
+		links  int
+		events string
+		wrong  string
+	}{
+		{list: []Failure{{Kind: Cut, A: b, B: a, Since: time.Second}}, links: links - 1, events: "injected"},
+		{list: []Failure{{Kind: Cut, A: a, B: b}}, links: links - 1}, // the same, by whoever writes it
+		{list: []Failure{{Kind: Cut, A: a}, {Kind: Impair, A: a, B: b, Loss: 0.5}}, links: links - 1, events: "undone injected injected"},
+		{list: []Failure{{Kind: Impair, A: a, B: b, Loss: 0.5}}, links: links, events: "undone"},
+		{list: []Failure{{Kind: Impair, A: a, B: b, Loss: 0.25}, {Kind: Cut, A: "nobody:port"}}, links: links, events: "injected", wrong: "no port"},
+		{list: []Failure{{Kind: KillNode, A: down}, {Kind: KillProcess, A: down, Process: "isisd"}}, links: links - degree, events: "undone injected", wrong: "not this host's"},
+		{list: nil, links: links, events: "undone"},
+	} {
+		_, before, _ := h.events.since(0, eventsKept)
+		err := h.SetFailures(t.Context(), w.list)
+		if (err != nil) != (w.wrong != "") || err != nil && (!errors.Is(err, ErrFailure) || !strings.Contains(err.Error(), w.wrong)) {
+			t.Errorf("%+v: %v, want %q", w.list, err, w.wrong)
+		}
+		if n := h.linked(); n != w.links {
+			t.Errorf("%+v: %d links have carrier, want %d", w.list, n, w.links)
+		}
+		var kinds []string
+		added, _, _ := h.events.since(before, eventsKept)
+		for _, e := range added {
+			if e.Kind == Injected || e.Kind == Undone {
+				kinds = append(kinds, string(e.Kind))
+			}
+		}
+		if got := strings.Join(kinds, " "); got != w.events {
+			t.Errorf("%+v: the events %q, want %q", w.list, got, w.events)
+		}
+	}
+	if _, err := h.Inject(t.Context(), Failure{Kind: Cut, A: a}); !errors.Is(err, errSteer) {
+		t.Errorf("a part takes a failure of its own: %v", err)
+	}
+	if f, err := h.CheckFailure(Failure{Kind: Cut, A: b, B: a, Loss: 1}); err != nil || f.A != min(a, b) || f.Loss != 0 || len(h.Failures()) != 0 {
+		t.Errorf("a failure that is only looked at: %+v, %v; there are %v", f, err, h.Failures())
 	}
 }

@@ -36,14 +36,14 @@ var version = "development"
 
 // forwarded are the verbs of orrery that look at a run or steer it by its control
 // API, and so work on a cluster as they are.
-var forwarded = []string{"status", "nodes", "links", "contacts", "events", "path", "ping", "capture", "pause", "resume", "speed"}
+var forwarded = []string{"status", "nodes", "links", "contacts", "events", "path", "ping", "capture", "pause", "resume", "speed", "inject", "undo", "failures"}
 
 const usage = `Look at scenarios on Kubernetes and steer them.
 
 Usage: kubectl orrery [FLAG …] VERB …
 
-Verbs: status, nodes, links, contacts, events, path, ping, capture,
-exec, shell, pause, resume, speed. They are those of orrery:
+Verbs: status, nodes, links, contacts, events, path, ping, capture, exec,
+shell, pause, resume, speed, inject, undo, failures. They are those of orrery:
 'kubectl orrery VERB --help' tells more. 'page [SCENARIO]' serves its page
 on this machine. 'workers [SCENARIO]' shows how workers carry it and how
 they hear each other. Flags of kubectl go before the verb.

@@ -303,7 +303,7 @@ func (a *Agent) refresh(ctx context.Context, id ID) {
 	case err != nil:
 		return // it goes on as it is; its pods end with it
 	case s.UID == e.run.seen.UID && s.Revision == e.run.seen.Revision && s.Port == e.run.seen.Port:
-		err = e.run.follow(s)
+		err = e.run.follow(ctx, s)
 	default:
 		err = a.renew(ctx, e, s)
 	}

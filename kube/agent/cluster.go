@@ -42,6 +42,8 @@ type Scenario struct {
 	Revision string
 	// Time of the scenario, told by the clocks of the cluster.
 	Time Time
+	// Failures that somebody has made, as package kube/failures writes them.
+	Failures string
 	// Workers say which worker each node is on. A node whose pod is not there is not in it.
 	Workers map[string]string
 	// Awaited says how many pods each worker is about to start.

@@ -18,6 +18,7 @@ import (
 	"orrery.dev/orrery/emulation"
 	"orrery.dev/orrery/fabric"
 	"orrery.dev/orrery/kube/bundle"
+	"orrery.dev/orrery/kube/failures"
 	"orrery.dev/orrery/plan"
 )
 
@@ -131,6 +132,9 @@ func (r *run) begin(ctx context.Context) (err error) {
 	if err := r.settle(); err != nil {
 		r.log.Error("other workers", "error", err)
 	}
+	if err := r.fail(ctx); err != nil {
+		r.log.Error("failures", "error", err)
+	}
 	r.serve()
 	return nil
 }
@@ -167,12 +171,36 @@ func (r *run) stop() error {
 }
 
 // follow takes over what the cluster says now of the same revision.
-func (r *run) follow(s Scenario) error {
+func (r *run) follow(ctx context.Context, s Scenario) error {
 	if s.Time != r.seen.Time {
 		r.timeline.Follow(s.Time.state(r.timeline.Monotonic(), time.Now()))
 	}
+	fresh := s.Failures != r.seen.Failures
 	r.seen = s
-	return errors.Join(r.memory().keep(&s, nil), r.settle())
+	errs := []error{r.memory().keep(&s, nil), r.settle()}
+	if fresh {
+		errs = append(errs, r.fail(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// fail has the part suffer the failures that the cluster keeps. Of a text that cannot be read nothing is done.
+func (r *run) fail(ctx context.Context) error {
+	list, err := failures.Decode(r.seen.Failures)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	var known []emulation.Failure
+	for _, m := range list {
+		f, err := api.FailureOf(m)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		known = append(known, f)
+	}
+	return errors.Join(append(errs, r.part.SetFailures(ctx, known))...)
 }
 
 func (r *run) memory() memory { return memory{r.dir} }

@@ -160,7 +160,7 @@ func (s *Server) ListEvents(ctx context.Context, req *connect.Request[pb.ListEve
 	for i, a := range said {
 		out.Truncated = out.GetTruncated() || a.value.GetTruncated()
 		for _, e := range a.value.GetEvents() {
-			if i == 0 || !topology(e.GetKind()) { // the first tells of the plan
+			if i == 0 || !common(e.GetKind()) { // the first tells of the plan and of failures
 				out.Events = append(out.Events, ofWorker(e, a.worker, workers))
 			}
 		}
@@ -181,9 +181,9 @@ func (s *Server) ListEvents(ctx context.Context, req *connect.Request[pb.ListEve
 // defaultEvents is the schema's default of how many are listed.
 const defaultEvents = 1000
 
-// ofWorker says on which of several workers something happened that is not of the plan.
+// ofWorker says on which of several workers something happened that is not of the plan, nor a failure that somebody made.
 func ofWorker(e *pb.Event, worker string, workers int) *pb.Event {
-	if workers > 1 && !topology(e.GetKind()) {
+	if workers > 1 && !common(e.GetKind()) {
 		e.Text = worker + ": " + e.GetText()
 	}
 	return e

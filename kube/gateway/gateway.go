@@ -38,6 +38,8 @@ type Cluster interface {
 	Pods(ctx context.Context) (map[string]Pod, error)
 	// Agent of a worker. It is asked for again and again.
 	Agent(ctx context.Context, worker string) (Agent, error)
+	// Enters tells whether nodes' pods may be entered at all: Exec and Log are an error else.
+	Enters() bool
 	// Executor runs commands in nodes' pods.
 	api.Executor
 	// Log is the end of what a node's pod has printed, so many lines at most.
@@ -46,7 +48,15 @@ type Cluster interface {
 	SetPaused(ctx context.Context, paused bool) error
 	// SetSpeed changes the speed of the scenario.
 	SetSpeed(ctx context.Context, speed float64) error
+	// Failures are those that the cluster keeps for the scenario, as package kube/failures
+	// writes them, and the version of the scenario that has them.
+	Failures(ctx context.Context) (list, version string, err error)
+	// SetFailures keeps others, if that is the version still. Else the error wraps ErrChanged.
+	SetFailures(ctx context.Context, list, version string) error
 }
+
+// ErrChanged is wrapped by the error for a scenario that somebody has changed meanwhile.
+var ErrChanged = errors.New("the scenario has changed meanwhile")
 
 // Server is the API of a scenario.
 type Server struct {
@@ -303,22 +313,4 @@ func (s *Server) SetSpeed(ctx context.Context, req *connect.Request[pb.SetSpeedR
 // Stop implements the method of the schema.
 func (s *Server) Stop(context.Context, *connect.Request[pb.StopRequest]) (*connect.Response[pb.StopResponse], error) {
 	return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("on Kubernetes a scenario ends when its object is deleted: kubectl delete scenario"))
-}
-
-// errFailures is why no failure is injected.
-var errFailures = connect.NewError(connect.CodeFailedPrecondition, errors.New("on Kubernetes no failures are injected, since each worker's agent has but a part of the network; 'kubectl delete pod' ends a node, and 'kubectl exec' leads to its processes and ports"))
-
-// Inject implements the method of the schema.
-func (s *Server) Inject(context.Context, *connect.Request[pb.InjectRequest]) (*connect.Response[pb.InjectResponse], error) {
-	return nil, errFailures
-}
-
-// Undo implements the method of the schema.
-func (s *Server) Undo(context.Context, *connect.Request[pb.UndoRequest]) (*connect.Response[pb.UndoResponse], error) {
-	return nil, errFailures
-}
-
-// ListFailures implements the method of the schema. There are none.
-func (s *Server) ListFailures(context.Context, *connect.Request[pb.ListFailuresRequest]) (*connect.Response[pb.ListFailuresResponse], error) {
-	return connect.NewResponse(&pb.ListFailuresResponse{}), nil
 }

@@ -71,6 +71,7 @@ type cluster struct {
 	said   []string
 	exec   func(node string, argv []string, io node.Stdio) (int, error)
 	log    string
+	kept   kept
 }
 
 func (c *cluster) Exec(_ context.Context, name string, argv []string, io node.Stdio) (int, error) {

@@ -21,7 +21,7 @@ func (s *Server) GetInventory(ctx context.Context, req *connect.Request[pb.GetIn
 		return nil, err
 	}
 	// To an agent everybody who comes through the gateway is the owner.
-	out.Msg.ReadOnly, out.Msg.WithoutFailures = access.Of(ctx) < access.Owner, true
+	out.Msg.ReadOnly, out.Msg.InPods, out.Msg.Outside = access.Of(ctx) < access.Owner, true, !s.cluster.Enters()
 	return connect.NewResponse(out.Msg), nil
 }
 

@@ -13,8 +13,14 @@ import (
 	pb "orrery.dev/orrery/api/orrery/v1alpha1"
 )
 
-// topology tells whether an event is one of the plan, which every agent has.
-func topology(kind string) bool { return kind == "link-up" || kind == "link-down" }
+// common tells whether an event is one that every agent has: of the plan, or of failures.
+func common(kind string) bool {
+	switch kind {
+	case "link-up", "link-down", "injected", "undone":
+		return true
+	}
+	return false
+}
 
 // WatchEvents implements the method of the schema.
 func (s *Server) WatchEvents(ctx context.Context, req *connect.Request[pb.WatchEventsRequest], out *connect.ServerStream[pb.WatchEventsResponse]) error {
@@ -37,7 +43,7 @@ func (s *Server) WatchEvents(ctx context.Context, req *connect.Request[pb.WatchE
 			defer func() { _ = stream.Close() }()
 			for stream.Receive() {
 				e := stream.Msg()
-				if e.GetEvent() == nil || i > 0 && topology(e.GetEvent().GetKind()) {
+				if e.GetEvent() == nil || i > 0 && common(e.GetEvent().GetKind()) {
 					continue
 				}
 				e.Event = ofWorker(e.GetEvent(), w, len(workers))

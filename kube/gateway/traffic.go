@@ -86,7 +86,7 @@ func (s *Server) GetTraffic(ctx context.Context, req *connect.Request[pb.GetTraf
 	out := new(pb.GetTrafficResponse)
 	for _, a := range said {
 		if out.GetTo() == nil { // agents look at their ports at different moments of the same seconds
-			out.From, out.To = a.value.GetFrom(), a.value.GetTo()
+			out.From, out.To, out.Failures = a.value.GetFrom(), a.value.GetTo(), a.value.GetFailures()
 		}
 		out.BitsPerSecond = sum(out.GetBitsPerSecond(), a.value.GetBitsPerSecond())
 		out.DropsPerSecond = sum(out.GetDropsPerSecond(), a.value.GetDropsPerSecond())

@@ -13,6 +13,9 @@ import (
 	"orrery.dev/orrery/node"
 )
 
+// Enters implements gateway.Cluster. What its user may not do, kubectl says.
+func (s *Scenario) Enters() bool { return true }
+
 // Exec implements gateway.Cluster.
 func (s *Scenario) Exec(ctx context.Context, name string, argv []string, streams node.Stdio) (int, error) {
 	cmd, err := s.program.Exec(ctx, s.namespace, s.name, name, streams.Terminal, argv...)

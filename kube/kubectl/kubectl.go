@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"orrery.dev/orrery/api"
+	"orrery.dev/orrery/kube/failures"
 	"orrery.dev/orrery/kube/gateway"
 )
 
@@ -237,5 +238,32 @@ func (s *Scenario) SetSpeed(ctx context.Context, speed float64) error {
 	}
 	patch := fmt.Sprintf(`{"spec":{"speed":%s}}`, strconv.FormatFloat(speed, 'f', -1, 64))
 	_, err := s.program.output(ctx, s.namespace, "patch", "scenarios.orrery.dev", s.name, "--type=merge", "--patch="+patch)
+	return err
+}
+
+// Failures implements gateway.Cluster.
+func (s *Scenario) Failures(ctx context.Context) (list, version string, err error) {
+	out, err := s.program.output(ctx, s.namespace, "get", "scenarios.orrery.dev", s.name,
+		`--output=jsonpath={.metadata.resourceVersion}{"\t"}{.metadata.annotations.`+strings.ReplaceAll(failures.Annotation, ".", `\.`)+`}`)
+	if err != nil {
+		return "", "", err
+	}
+	f, err := fields(out, 2)
+	if err != nil {
+		return "", "", err
+	}
+	return f[1], f[0], nil
+}
+
+// SetFailures implements gateway.Cluster.
+func (s *Scenario) SetFailures(ctx context.Context, list, version string) error {
+	patch, err := failures.Patch(list, version)
+	if err != nil {
+		return err
+	}
+	_, err = s.program.output(ctx, s.namespace, "patch", "scenarios.orrery.dev", s.name, "--type=merge", "--patch="+patch)
+	if err != nil && strings.Contains(err.Error(), "the object has been modified") { // what the API server says of a version that is over
+		return fmt.Errorf("%w: %w", gateway.ErrChanged, err)
+	}
 	return err
 }

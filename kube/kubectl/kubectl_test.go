@@ -3,6 +3,7 @@ package kubectl
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -81,6 +82,31 @@ func TestTime(t *testing.T) {
 		t.Error("a negative speed is taken")
 	}
 	for _, want := range []string{"annotate --overwrite scenarios.orrery.dev sky orrery.dev/paused=true", `patch scenarios.orrery.dev sky --type=merge --patch={"spec":{"speed":0.5}}`} {
+		if got := calls(); !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+}
+
+// Failures are an annotation, which is written only if the scenario is the one that was read.
+func TestFailures(t *testing.T) {
+	p, calls := script(t, `case "$*" in
+*"get scenarios"*) printf '17\t{"failures":[]}' ;;
+*'"resourceVersion":"16"'*) echo 'Error from server (Conflict): the object has been modified' >&2; exit 1 ;;
+esac
+`)
+	s := Open(t.Context(), p, "space", "sky", "system")
+	list, version, err := s.Failures(t.Context())
+	if err != nil || list != `{"failures":[]}` || version != "17" {
+		t.Errorf("%q, %q, %v", list, version, err)
+	}
+	if err := s.SetFailures(t.Context(), "", version); err != nil {
+		t.Error(err)
+	}
+	if err := s.SetFailures(t.Context(), "x", "16"); !errors.Is(err, gateway.ErrChanged) {
+		t.Errorf("a version that is over: %v", err)
+	}
+	for _, want := range []string{`{.metadata.annotations.orrery\.dev/failures}`, `--type=merge --patch={"metadata":{"annotations":{"orrery.dev/failures":null},"resourceVersion":"17"}}`} {
 		if got := calls(); !strings.Contains(got, want) {
 			t.Errorf("%q is not in\n%s", want, got)
 		}

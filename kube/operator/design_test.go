@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
@@ -296,7 +297,7 @@ func TestSurvey(t *testing.T) {
 			}
 			pods = append(pods, *p)
 		}
-		got := survey(s, d, pods, nil, now)
+		got := survey(s, d, nil, pods, nil, now)
 		type summary struct {
 			missing, redundant, conflicts, pods, ready, starting, troubled int
 		}
@@ -309,17 +310,49 @@ func TestSurvey(t *testing.T) {
 	})
 }
 
+// Nodes that are down have no pod, and nobody waits for one.
+func TestDown(t *testing.T) {
+	s, d := mustDesign(t, grid("sky", 2, "oslo"))
+	now := time.Now()
+	var pods []corev1.Pod
+	for i := range d.nodes {
+		p := renderPod(s, d, &d.nodes[i], PodOptions{})
+		p.Status = status(corev1.PodRunning, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue})
+		pods = append(pods, *p)
+	}
+	down := map[string]bool{d.nodes[0].node: true}
+	w := survey(s, d, down, pods, nil, now)
+	if len(w.redundant) != 1 || w.redundant[0].Name != d.nodes[0].pod || len(w.missing) != 0 {
+		t.Errorf("redundant are %v, missing %v", w.redundant, w.missing)
+	}
+	w = survey(s, d, down, pods[1:], nil, now)
+	var told v1alpha1.ScenarioStatus
+	conclude(&told, s, d, &w.tally, now)
+	c := meta.FindStatusCondition(told.Conditions, v1alpha1.PodsReady)
+	if len(w.redundant)+len(w.missing) != 0 || c == nil || c.Status != metav1.ConditionTrue || !strings.Contains(c.Message, "1 nodes are down") {
+		t.Errorf("redundant are %v, missing %v; %+v", w.redundant, w.missing, c)
+	}
+	if w = survey(s, d, nil, pods[1:], nil, now); len(w.missing) != 1 {
+		t.Errorf("missing are %v, want the one that is up again", w.missing)
+	}
+	w.illegible = errors.New("it cannot be read")
+	conclude(&told, s, d, &w.tally, now)
+	if c := meta.FindStatusCondition(told.Conditions, v1alpha1.Degraded); c.Status != metav1.ConditionTrue || c.Reason != reasonIllegible {
+		t.Errorf("%+v", c)
+	}
+}
+
 // What the operator keeps of a pod is enough for what it looks at.
 func TestTrim(t *testing.T) {
 	s, d := mustDesign(t, grid("sky", 1, "oslo"))
 	p := renderPod(s, d, &d.nodes[0], PodOptions{})
 	p.Spec.NodeName, p.Status = "w1", status(corev1.PodRunning, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue})
-	before := survey(s, d, []corev1.Pod{*p.DeepCopy()}, nil, time.Now())
+	before := survey(s, d, nil, []corev1.Pod{*p.DeepCopy()}, nil, time.Now())
 	kept, err := trim(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	after := survey(s, d, []corev1.Pod{*kept.(*corev1.Pod)}, nil, time.Now())
+	after := survey(s, d, nil, []corev1.Pod{*kept.(*corev1.Pod)}, nil, time.Now())
 	if fmt.Sprint(before.tally.pods, before.ready, before.lost, before.redundant) != fmt.Sprint(after.tally.pods, after.ready, after.lost, after.redundant) {
 		t.Errorf("of the whole pod %+v, of what is kept %+v", before, after)
 	}

@@ -7,16 +7,19 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"orrery.dev/orrery/api"
 	"orrery.dev/orrery/api/access"
+	"orrery.dev/orrery/kube/failures"
 	"orrery.dev/orrery/kube/gateway"
 	"orrery.dev/orrery/kube/trust"
 	"orrery.dev/orrery/kube/v1alpha1"
@@ -24,11 +27,14 @@ import (
 	"orrery.dev/orrery/web"
 )
 
-// PageToken is the entry of the page's Secret that has the token for looking.
-const PageToken = "viewer"
+// The entries of the page's Secret: tokens for steering and for looking.
+const (
+	PageOwner  = "owner"
+	PageViewer = "viewer"
+)
 
-// page serves the page of each scenario at /NAMESPACE/SCENARIO/, to look at: the operator has no right to
-// enter pods or to change scenarios, and so has nobody by its page.
+// page serves the page of each scenario at /NAMESPACE/SCENARIO/: to look at, and to steer by what a scenario's object
+// says, as time and failures. The operator has no right to enter pods, and so has nobody by its page.
 type page struct {
 	cached client.Reader // pods, workers and scenarios
 	direct client.Client // Secrets
@@ -48,7 +54,7 @@ func (p *page) Start(ctx context.Context) error {
 
 // serve until the context ends; an error says why it could not begin.
 func (p *page) serve(ctx context.Context) error {
-	token, err := p.token(ctx)
+	tokens, err := p.tokens(ctx)
 	if err != nil {
 		return err
 	}
@@ -68,7 +74,7 @@ func (p *page) serve(ctx context.Context) error {
 	protocols.SetHTTP2(true)
 	agents := &http.Client{Transport: &http.Transport{TLSClientConfig: known, Protocols: protocols, IdleConnTimeout: time.Minute}}
 	defer agents.CloseIdleConnections()
-	l := api.Listener{Address: p.opts.PageAddress, Tokens: access.Tokens{Viewer: token}, Hosts: p.opts.PageHosts, Page: web.Files(), Logger: slog.New(slog.DiscardHandler)}
+	l := api.Listener{Address: p.opts.PageAddress, Tokens: tokens, Hosts: p.opts.PageHosts, Page: web.Files(), Logger: slog.New(slog.DiscardHandler)}
 	if err := l.Open(); err != nil {
 		return err
 	}
@@ -81,7 +87,7 @@ func (p *page) serve(ctx context.Context) error {
 		case err != nil:
 			return refusal(http.StatusServiceUnavailable, "unavailable", err.Error())
 		}
-		return gateway.New(&onlooker{page: p, agents: agents, namespace: namespace, name: name}).Handler()
+		return gateway.New(&steward{page: p, agents: agents, namespace: namespace, name: name}).Handler()
 	})
 }
 
@@ -89,21 +95,34 @@ func refusal(status int, code, text string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { access.Refuse(w, status, code, text) })
 }
 
-// token is the one in the page's Secret, which is made if it is not there.
-func (p *page) token(ctx context.Context) (string, error) {
+// tokens are those in the page's Secret, which is made if it is not there. One that somebody has made with
+// the viewer's alone lets nobody steer.
+func (p *page) tokens(ctx context.Context) (access.Tokens, error) {
+	fresh := access.NewTokens()
 	s := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.opts.OperatorNamespace, Name: p.opts.PageSecret, Labels: managedBy},
-		Data:       map[string][]byte{PageToken: []byte(access.NewTokens().Viewer)},
+		Data:       map[string][]byte{PageOwner: []byte(fresh.Owner), PageViewer: []byte(fresh.Viewer)},
 	}
 	if err := p.direct.Create(ctx, s); err != nil && !apierrors.IsAlreadyExists(err) {
-		return "", fmt.Errorf("make the Secret %s/%s: %w", s.Namespace, s.Name, err)
+		return fresh, fmt.Errorf("make the Secret %s/%s: %w", s.Namespace, s.Name, err)
 	}
-	value, err := p.secret(ctx, p.opts.PageSecret, PageToken)
-	if err == nil && len(value) < 16 {
-		err = fmt.Errorf("the token %s in the Secret %s/%s has %d bytes; delete the Secret, and the operator makes a better one", PageToken, s.Namespace, s.Name, len(value))
+	if err := p.direct.Get(ctx, client.ObjectKeyFromObject(s), s); err != nil {
+		return fresh, fmt.Errorf("read the Secret %s/%s: %w", s.Namespace, s.Name, err)
 	}
-	return string(value), err
+	kept := access.Tokens{Owner: string(s.Data[PageOwner]), Viewer: string(s.Data[PageViewer])}
+	for name, value := range s.Data {
+		if (name == PageOwner || name == PageViewer) && len(value) < minToken {
+			return kept, fmt.Errorf("the token %s in the Secret %s/%s has %d bytes; delete the Secret, and the operator makes a better one", name, s.Namespace, s.Name, len(value))
+		}
+	}
+	if kept == (access.Tokens{}) {
+		return kept, fmt.Errorf("the Secret %s/%s has no entry %q or %q; delete it, and the operator makes one that has", s.Namespace, s.Name, PageOwner, PageViewer)
+	}
+	return kept, nil
 }
+
+// minToken is how long a token is at least, in bytes.
+const minToken = 16
 
 // secret is an entry of a Secret in the operator's namespace.
 func (p *page) secret(ctx context.Context, name, entry string) ([]byte, error) {
@@ -118,17 +137,18 @@ func (p *page) secret(ctx context.Context, name, entry string) ([]byte, error) {
 	return value, nil
 }
 
-// onlooker is a scenario as the operator knows it. Its agents let him look, and no more.
-type onlooker struct {
+// steward is a scenario as the operator knows it. Its agents let him look, and its object lets him steer; into pods
+// he does not go.
+type steward struct {
 	page            *page
 	agents          *http.Client
 	namespace, name string
 }
 
-var _ gateway.Cluster = (*onlooker)(nil)
+var _ gateway.Cluster = (*steward)(nil)
 
 // Pods implements gateway.Cluster.
-func (c *onlooker) Pods(ctx context.Context) (map[string]gateway.Pod, error) {
+func (c *steward) Pods(ctx context.Context) (map[string]gateway.Pod, error) {
 	var list corev1.PodList
 	if err := c.page.cached.List(ctx, &list, client.InNamespace(c.namespace), client.MatchingLabels{v1alpha1.LabelScenario: c.name}); err != nil {
 		return nil, err
@@ -166,7 +186,7 @@ func waiting(p *corev1.Pod) string {
 }
 
 // Agent implements gateway.Cluster.
-func (c *onlooker) Agent(ctx context.Context, worker string) (gateway.Agent, error) {
+func (c *steward) Agent(ctx context.Context, worker string) (gateway.Agent, error) {
 	var n corev1.Node
 	if err := c.page.cached.Get(ctx, client.ObjectKey{Name: worker}, &n); err != nil {
 		return nil, err
@@ -179,19 +199,52 @@ func (c *onlooker) Agent(ctx context.Context, worker string) (gateway.Agent, err
 	return nil, fmt.Errorf("the cluster tells no address of worker %s", worker)
 }
 
-// errLook is why the operator does nothing but look.
-var errLook = errors.New("the operator's page is to look at; 'kubectl orrery page' serves one by which you do what you may do in the cluster")
+// errOutside is why the operator does nothing in pods.
+var errOutside = errors.New("the operator may not enter pods; 'kubectl orrery page' serves a page by which you do what you may do in the cluster")
+
+// Enters implements gateway.Cluster.
+func (c *steward) Enters() bool { return false }
 
 // Exec implements api.Executor.
-func (c *onlooker) Exec(context.Context, string, []string, node.Stdio) (int, error) {
-	return 0, errLook
+func (c *steward) Exec(context.Context, string, []string, node.Stdio) (int, error) {
+	return 0, errOutside
 }
 
 // Log implements gateway.Cluster.
-func (c *onlooker) Log(context.Context, string, int) (string, error) { return "", errLook }
+func (c *steward) Log(context.Context, string, int) (string, error) { return "", errOutside }
+
+// patch changes the scenario's object by a merge patch (RFC 7386).
+func (c *steward) patch(ctx context.Context, text string) error {
+	s := &v1alpha1.Scenario{ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: c.name}}
+	err := c.page.direct.Patch(ctx, s, client.RawPatch(types.MergePatchType, []byte(text)))
+	if apierrors.IsConflict(err) {
+		return fmt.Errorf("%w: %w", gateway.ErrChanged, err)
+	}
+	return err
+}
 
 // SetPaused implements gateway.Cluster.
-func (c *onlooker) SetPaused(context.Context, bool) error { return errLook }
+func (c *steward) SetPaused(ctx context.Context, paused bool) error {
+	return c.patch(ctx, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.AnnotationPaused, strconv.FormatBool(paused)))
+}
 
 // SetSpeed implements gateway.Cluster.
-func (c *onlooker) SetSpeed(context.Context, float64) error { return errLook }
+func (c *steward) SetSpeed(ctx context.Context, speed float64) error {
+	return c.patch(ctx, fmt.Sprintf(`{"spec":{"speed":%s}}`, strconv.FormatFloat(speed, 'f', -1, 64)))
+}
+
+// Failures implements gateway.Cluster.
+func (c *steward) Failures(ctx context.Context) (list, version string, err error) {
+	var s v1alpha1.Scenario
+	err = c.page.direct.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: c.name}, &s)
+	return s.Annotations[failures.Annotation], s.ResourceVersion, err
+}
+
+// SetFailures implements gateway.Cluster.
+func (c *steward) SetFailures(ctx context.Context, list, version string) error {
+	patch, err := failures.Patch(list, version)
+	if err != nil {
+		return err
+	}
+	return c.patch(ctx, patch)
+}

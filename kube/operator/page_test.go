@@ -2,7 +2,9 @@ package operator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -18,6 +20,8 @@ import (
 	"orrery.dev/orrery/api"
 	pb "orrery.dev/orrery/api/orrery/v1alpha1"
 	"orrery.dev/orrery/api/orrery/v1alpha1/orreryv1alpha1connect"
+	"orrery.dev/orrery/kube/failures"
+	"orrery.dev/orrery/kube/gateway"
 	"orrery.dev/orrery/kube/trust"
 	"orrery.dev/orrery/kube/v1alpha1"
 )
@@ -30,6 +34,16 @@ type watched struct {
 
 func (watched) GetStatus(context.Context, *connect.Request[pb.GetStatusRequest]) (*connect.Response[pb.GetStatusResponse], error) {
 	return connect.NewResponse(&pb.GetStatusResponse{Status: &pb.Status{Name: "sky"}}), nil
+}
+
+func (watched) CheckFailure(_ context.Context, q *connect.Request[pb.CheckFailureRequest]) (*connect.Response[pb.CheckFailureResponse], error) {
+	f := q.Msg.GetFailure()
+	f.Id = "cut/" + f.GetA()
+	return connect.NewResponse(&pb.CheckFailureResponse{Failure: f}), nil
+}
+
+func (watched) ListFailures(context.Context, *connect.Request[pb.ListFailuresRequest]) (*connect.Response[pb.ListFailuresResponse], error) {
+	return connect.NewResponse(&pb.ListFailuresResponse{Failures: []*pb.Failure{{Id: "cut/oslo:x"}}}), nil
 }
 
 // agentAt serves an agent of loopback, to whom holds a key, and gives its port.
@@ -52,7 +66,7 @@ func agentAt(t *testing.T, key []byte) string {
 	return port
 }
 
-// The page of a scenario is there for who has the token, to look at, and asks agents who hold the key.
+// The page of a scenario is there for who has a token, to look at or to steer, and asks agents who hold the key.
 func TestPage(t *testing.T) {
 	scheme, err := Scheme()
 	if err != nil {
@@ -95,10 +109,11 @@ func TestPage(t *testing.T) {
 	if err := c.Get(ctx, client.ObjectKey{Namespace: "system", Name: "page"}, &secret); err != nil {
 		t.Fatal(err)
 	}
-	token := string(secret.Data[PageToken])
+	token, owner := string(secret.Data[PageViewer]), string(secret.Data[PageOwner])
 	ask := func(method, path, token string) (int, string) {
 		t.Helper()
-		r, err := http.NewRequestWithContext(ctx, method, base+path, strings.NewReader("{}"))
+		path, body, _ := strings.Cut(path, " ")
+		r, err := http.NewRequestWithContext(ctx, method, base+path, strings.NewReader(cmp.Or(body, "{}")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,10 +144,27 @@ func TestPage(t *testing.T) {
 		{"POST", "space/sky" + control + "Pause", token, http.StatusForbidden, "only look"},
 		{"GET", "space/sky/terminal?node=oslo", token, http.StatusForbidden, "only look"},
 		{"GET", "", token, http.StatusNotFound, "/NAMESPACE/SCENARIO/"},
+		{"POST", "space/sky" + control + "Pause", owner, http.StatusOK, "{}"},
+		{"POST", "space/sky" + control + `SetSpeed {"speed": 2.5}`, owner, http.StatusOK, "{}"},
+		{"POST", "space/sky" + control + `Inject {"failure": {"kind": "KIND_CUT", "a": "oslo:x"}}`, token, http.StatusForbidden, "only look"},
+		{"POST", "space/sky" + control + `Inject {"failure": {"kind": "KIND_CUT", "a": "oslo:x"}}`, owner, http.StatusOK, "cut/oslo:x"},
+		{"POST", "space/sky" + control + `GetLog {"node": "oslo", "process": "pod"}`, owner, http.StatusServiceUnavailable, "may not enter pods"},
 	} {
 		if status, text := ask(w.method, w.path, w.token); status != w.status || !strings.Contains(strings.ToLower(text), strings.ToLower(w.want)) {
 			t.Errorf("%s %s: %d %.200q, want %d and %q", w.method, w.path, status, text, w.status, w.want)
 		}
+	}
+
+	var s v1alpha1.Scenario
+	if err := c.Get(ctx, client.ObjectKey{Namespace: "space", Name: "sky"}, &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.Annotations[v1alpha1.AnnotationPaused] != "true" || string(s.Spec) != `{"speed":2.5}` || !strings.Contains(s.Annotations[failures.Annotation], "oslo:x") {
+		t.Errorf("the owner has made of the scenario %v, %s", s.Annotations, s.Spec)
+	}
+	stale := &steward{page: p, namespace: "space", name: "sky"}
+	if err := stale.SetFailures(ctx, "", "1"); !errors.Is(err, gateway.ErrChanged) {
+		t.Errorf("a change of what is over: %v", err)
 	}
 
 	// An agent who holds another key is asked nothing.
@@ -149,7 +181,7 @@ func TestPageLacksSomething(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(
-		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "short"}, Data: map[string][]byte{PageToken: []byte("x")}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "short"}, Data: map[string][]byte{PageViewer: []byte("x")}},
 	).Build()
 	for _, w := range []struct{ page, underlay, want string }{
 		{"short", "underlay", "has 1 bytes"}, {"page", "short", `no entry "key"`},

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"orrery.dev/orrery/kube/bundle"
+	"orrery.dev/orrery/kube/failures"
 	"orrery.dev/orrery/kube/v1alpha1"
 	"orrery.dev/orrery/scenario"
 )
@@ -138,7 +139,9 @@ func (r *reconciler) pursue(ctx context.Context, s *v1alpha1.Scenario, status *v
 		return reconcile.Result{}, err
 	}
 	now := r.opts.Now()
-	w := survey(s, d, pods.Items, nodes.Items, now)
+	list, err := failures.Decode(s.Annotations[failures.Annotation])
+	w := survey(s, d, failures.Down(list), pods.Items, nodes.Items, now)
+	w.illegible = err
 	if status.UnderlayPort != port || status.Bundle != d.bundle {
 		// Agents are to know of it before there are pods that want to be its nodes.
 		status.UnderlayPort = port
@@ -248,8 +251,8 @@ type work struct {
 	look      time.Duration // when to look again at what is only a matter of time
 }
 
-// survey compares pods with what is asked for.
-func survey(s *v1alpha1.Scenario, d *desired, pods []corev1.Pod, nodes []corev1.Node, now time.Time) *work {
+// survey compares pods with what is asked for. Nodes that are down are to have none.
+func survey(s *v1alpha1.Scenario, d *desired, down map[string]bool, pods []corev1.Pod, nodes []corev1.Node, now time.Time) *work {
 	w := &work{tally: tally{workers: map[string]*v1alpha1.Worker{}}}
 	taken := make(map[string]bool, len(pods))
 	answers := map[string]bool{}
@@ -272,7 +275,7 @@ func survey(s *v1alpha1.Scenario, d *desired, pods []corev1.Pod, nodes []corev1.
 			continue
 		case state == leaving:
 			continue
-		case whose == earlier, !wanted, p.Annotations[v1alpha1.AnnotationDefinition] != d.nodes[index].definition:
+		case whose == earlier, !wanted, down[d.nodes[index].node], p.Annotations[v1alpha1.AnnotationDefinition] != d.nodes[index].definition:
 			w.redundant = append(w.redundant, p)
 			continue
 		}
@@ -301,7 +304,10 @@ func survey(s *v1alpha1.Scenario, d *desired, pods []corev1.Pod, nodes []corev1.
 		}
 	}
 	for i := range d.nodes {
-		if !taken[d.nodes[i].pod] {
+		switch {
+		case down[d.nodes[i].node]:
+			w.down++
+		case !taken[d.nodes[i].pod]:
 			w.missing = append(w.missing, i)
 		}
 	}

@@ -121,12 +121,14 @@ func ownerOf(p metav1.Object, s *v1alpha1.Scenario) owner {
 // tally counts the pods of a scenario.
 type tally struct {
 	pods, ready, starting int
+	down                  int // nodes that are to have no pod
 	workers               map[string]*v1alpha1.Worker
 	lost                  []string // workers
 	troubles              []string // of single pods, some of them
 	troubled              int
 	conflicts             []string // names of pods that are somebody else's
 	refused               string   // why the API server takes no pods
+	illegible             error    // what is wrong with the list of failures
 }
 
 // trouble notes what is wrong with a pod.

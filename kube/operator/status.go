@@ -27,6 +27,7 @@ const (
 	reasonConflict  = "NameConflict"
 	reasonTrouble   = "PodsFailing"
 	reasonRefused   = "PodsRefused"
+	reasonIllegible = "FailuresIllegible"
 	reasonFine      = "AsDesired"
 	maxConditionLen = 4096 // bytes of a message
 )
@@ -71,11 +72,15 @@ func conclude(status *v1alpha1.ScenarioStatus, s *v1alpha1.Scenario, d *desired,
 		setCondition(status, s.Generation, kind, holds, reason, message)
 	}
 	set(v1alpha1.Accepted, true, reasonValid, "the scenario is valid")
-	all := t.ready == len(d.nodes)
+	wanted, but := len(d.nodes)-t.down, ""
+	if t.down > 0 {
+		but = fmt.Sprintf("; %d nodes are down by failures that somebody has made", t.down)
+	}
+	all := t.ready == wanted
 	if all {
-		set(v1alpha1.PodsReady, true, reasonReady, fmt.Sprintf("all %d pods are ready", len(d.nodes)))
+		set(v1alpha1.PodsReady, true, reasonReady, fmt.Sprintf("all %d pods are ready", wanted)+but)
 	} else {
-		set(v1alpha1.PodsReady, false, reasonPods, fmt.Sprintf("%d of %d nodes have a pod, %d pods are ready", t.pods, len(d.nodes), t.ready))
+		set(v1alpha1.PodsReady, false, reasonPods, fmt.Sprintf("%d of %d nodes have a pod, %d pods are ready", t.pods, wanted, t.ready)+but)
 	}
 	keepTime(status, d, annotated(s), all, now)
 	switch over, ended := d.scenario.Spec.Duration.Std(), false; {
@@ -110,6 +115,9 @@ func degraded(t *tally) (reason string, problems []string) {
 	}
 	for _, name := range t.lost {
 		note(reasonLost, fmt.Sprintf("worker %s does not answer: the links of its %d pods are down until it returns", name, t.workers[name].Pods))
+	}
+	if t.illegible != nil {
+		note(reasonIllegible, t.illegible.Error())
 	}
 	if t.refused != "" {
 		note(reasonRefused, "the cluster takes no more pods: "+clipped(t.refused))

@@ -28,6 +28,7 @@ import (
 
 	"orrery.dev/orrery/kube/agent"
 	"orrery.dev/orrery/kube/bundle"
+	"orrery.dev/orrery/kube/failures"
 	"orrery.dev/orrery/kube/v1alpha1"
 )
 
@@ -280,8 +281,9 @@ func (c *Cluster) Scenario(ctx context.Context, id agent.ID) (agent.Scenario, er
 	t := s.Status.Timeline
 	out := agent.Scenario{
 		ID: id, UID: string(s.UID), Port: uint16(s.HeldUnderlayPort()), Revision: s.Status.Bundle,
-		Time:    agent.Time{At: t.At.Time, Scenario: t.Scenario.Duration, Speed: t.Speed, Paused: t.Paused},
-		Workers: make(map[string]string), Awaited: make(map[string]int), Addresses: make(map[string]netip.Addr),
+		Failures: s.Annotations[failures.Annotation],
+		Time:     agent.Time{At: t.At.Time, Scenario: t.Scenario.Duration, Speed: t.Speed, Paused: t.Paused},
+		Workers:  make(map[string]string), Awaited: make(map[string]int), Addresses: make(map[string]netip.Addr),
 	}
 	var pods corev1.PodList
 	if err := c.cache.List(ctx, &pods, client.InNamespace(id.Namespace), client.MatchingLabels{v1alpha1.LabelScenario: id.Name}); err != nil {

@@ -76,8 +76,8 @@ func serving(t *testing.T, where *regexp.Regexp, path string, args ...string) []
 	return nil
 }
 
-// page: what the page asks for is answered, by the plugin's with all that its user may do, and by the operator's to
-// look at.
+// page: what the page asks for is answered, by the plugin's with all that its user may do, and by the operator's, to
+// look at or to steer.
 func (i *Installed) page(t *testing.T, from, to string) {
 	at := serving(t, regexp.MustCompile(`^(http://.*)/#token=(.*)$`), filepath.Join(i.programs.Dir, "kubectl-orrery"), "page", "iridium", "--listen", "127.0.0.1:0")
 	mine := browse(at[1], at[2])
@@ -89,19 +89,29 @@ func (i *Installed) page(t *testing.T, from, to string) {
 	i.touches(t, mine, from, to)
 
 	ctx := patient(t)
-	secret, err := i.Kubectl(ctx, nil, "--namespace=orrery-system", "get", "secret", "orrery-page", "--output=jsonpath={.data.viewer}")
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := base64.StdEncoding.DecodeString(string(secret))
-	if err != nil {
-		t.Fatal(err)
+	token := func(entry string) string {
+		t.Helper()
+		secret, err := i.Kubectl(ctx, nil, "--namespace=orrery-system", "get", "secret", "orrery-page", "--output=jsonpath={.data."+entry+"}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := base64.StdEncoding.DecodeString(string(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
 	}
 	at = serving(t, regexp.MustCompile(`127\.0\.0\.1:(\d+)`), filepath.Join(i.programs.Dir, "kubectl"), "--namespace=orrery-system", "port-forward", "service/orrery-page", ":8600")
-	operators := browse("http://127.0.0.1:"+at[1]+"/default/iridium", string(token))
+	operators := browse("http://127.0.0.1:"+at[1]+"/default/iridium", token("viewer"))
 	i.looks(t, operators, from, to)
 	if _, err := operators.Pause(ctx, connect.NewRequest(&pb.PauseRequest{})); connect.CodeOf(err) != connect.CodePermissionDenied {
 		t.Errorf("who may look only can pause: %v", err)
+	}
+	owner := browse(operators.base, token("owner"))
+	i.pauses(t, owner)
+	i.breaks(t, owner, from)
+	if l, err := owner.GetLog(ctx, connect.NewRequest(&pb.GetLogRequest{Node: from, Process: "pod"})); connect.CodeOf(err) != connect.CodeUnavailable {
+		t.Errorf("the operator reads the log of a pod: %v, %v", l, err)
 	}
 	if _, err := browse(operators.base, "x").GetStatus(ctx, connect.NewRequest(&pb.GetStatusRequest{})); connect.CodeOf(err) != connect.CodeUnauthenticated {
 		t.Errorf("a wrong token: %v", err)
@@ -125,8 +135,8 @@ func (i *Installed) looks(t *testing.T, b *browser, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := inventory.Msg; !m.GetRunning() || !m.GetWithoutFailures() || len(m.GetNodes()) < 24 {
-		t.Errorf("the inventory has %d nodes, running %v, without failures %v", len(m.GetNodes()), m.GetRunning(), m.GetWithoutFailures())
+	if m := inventory.Msg; !m.GetRunning() || !m.GetInPods() || len(m.GetNodes()) < 24 {
+		t.Errorf("the inventory has %d nodes, running %v, in pods %v", len(m.GetNodes()), m.GetRunning(), m.GetInPods())
 	}
 	if p, err := b.GetPositions(ctx, connect.NewRequest(&pb.GetPositionsRequest{})); err != nil || len(p.Msg.GetKilometres()) != 2*3*4*len(inventory.Msg.GetNodes()) {
 		t.Errorf("positions: %v, %v", p, err)
@@ -206,9 +216,15 @@ func (i *Installed) touches(t *testing.T, b *browser, from, to string) {
 	} else {
 		t.Logf("%s sends %.1f Mbit/s to %s by TCP", from, m.Msg.GetBitsPerSecond()/1e6, to)
 	}
-	if _, err := b.Inject(ctx, connect.NewRequest(&pb.InjectRequest{})); connect.CodeOf(err) != connect.CodeFailedPrecondition || !strings.Contains(err.Error(), "on Kubernetes") {
-		t.Errorf("a failure: %v", err)
-	}
+	i.pauses(t, b)
+	i.breaks(t, b, from)
+	i.fells(t, b)
+}
+
+// pauses the sky, and lets it go on.
+func (i *Installed) pauses(t *testing.T, b *browser) {
+	t.Helper()
+	ctx := patient(t)
 	if _, err := b.Pause(ctx, connect.NewRequest(&pb.PauseRequest{})); err != nil {
 		t.Error(err)
 	}
@@ -222,6 +238,81 @@ func (i *Installed) touches(t *testing.T, b *browser, from, to string) {
 	eventually(t, "the sky moves", func() (bool, string) {
 		s, err := b.GetStatus(ctx, connect.NewRequest(&pb.GetStatusRequest{}))
 		return err == nil && !s.Msg.GetStatus().GetPaused(), fmt.Sprint(err)
+	})
+}
+
+// breaks a link of a node, and mends it.
+func (i *Installed) breaks(t *testing.T, b *browser, node string) {
+	t.Helper()
+	ctx := patient(t)
+	links, err := b.ListLinks(ctx, connect.NewRequest(&pb.ListLinksRequest{Node: node}))
+	if err != nil || len(links.Msg.GetLinks()) == 0 {
+		t.Fatalf("the links: %v, %v", links, err)
+	}
+	port := links.Msg.GetLinks()[0].GetA() // with whomever: the sky moves meanwhile
+	r, err := b.Inject(ctx, connect.NewRequest(&pb.InjectRequest{Failure: &pb.Failure{Kind: pb.Failure_KIND_CUT, A: port}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := r.Msg.GetFailure().GetId()
+	if l, err := b.GetLink(ctx, connect.NewRequest(&pb.GetLinkRequest{Port: port})); err != nil || l.Msg.GetUp() {
+		t.Errorf("the link of a port that is cut: %v, %v", l, err)
+	}
+	if s, err := b.GetStatus(ctx, connect.NewRequest(&pb.GetStatusRequest{})); err != nil || len(s.Msg.GetStatus().GetFailures()) != 1 {
+		t.Errorf("the status with a failure: %v, %v", s, err)
+	}
+	if u, err := b.Undo(ctx, connect.NewRequest(&pb.UndoRequest{Ids: []string{id}})); err != nil || len(u.Msg.GetUndone()) != 1 {
+		t.Errorf("undo %s: %v, %v", id, u, err)
+	}
+	if l, err := b.ListFailures(ctx, connect.NewRequest(&pb.ListFailuresRequest{})); err != nil || len(l.Msg.GetFailures()) != 0 {
+		t.Errorf("failures that are left: %v, %v", l, err)
+	}
+	eventually(t, "both are events, once each", func() (bool, string) {
+		events, err := b.ListEvents(ctx, connect.NewRequest(&pb.ListEventsRequest{}))
+		if err != nil {
+			return false, err.Error()
+		}
+		count := map[string]int{}
+		for _, e := range events.Msg.GetEvents() {
+			if e.GetA() == port && e.GetAt().AsDuration() >= r.Msg.GetFailure().GetSince().AsDuration() {
+				count[e.GetKind()]++
+			}
+		}
+		return count["injected"] == 1 && count["undone"] == 1, fmt.Sprint(count)
+	})
+	_, err = b.Inject(ctx, connect.NewRequest(&pb.InjectRequest{Failure: &pb.Failure{Kind: pb.Failure_KIND_KILL_PROCESS, A: node, Process: "isisd"}}))
+	if connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "kubectl exec") {
+		t.Errorf("a process of a pod: %v", err)
+	}
+}
+
+// fells a node by the command line, which has no pod then, and raises it.
+func (i *Installed) fells(t *testing.T, b *browser) {
+	t.Helper()
+	ctx := patient(t)
+	const node = "iridium-p01s01"
+	if out, err := i.Orrery(ctx, "inject", "down", node); err != nil || strings.TrimSpace(out) != "down/"+node {
+		t.Fatalf("%s, %v", out, err)
+	}
+	eventually(t, "the node has no pod", func() (bool, string) {
+		out, err := i.Kubectl(ctx, nil, "get", "pods", "--selector=orrery.dev/node="+node, "--output=name")
+		return err == nil && len(out) == 0, fmt.Sprint(string(out), err)
+	})
+	if links, err := b.ListLinks(ctx, connect.NewRequest(&pb.ListLinksRequest{Node: node})); err != nil || len(links.Msg.GetLinks()) != 0 {
+		t.Errorf("links of a node that is down: %v, %v", links, err)
+	}
+	if out, err := i.Orrery(ctx, "failures"); err != nil || !strings.Contains(out, "down/"+node) {
+		t.Errorf("%s, %v", out, err)
+	}
+	if out, err := i.Orrery(ctx, "undo", "--all"); err != nil || strings.TrimSpace(out) != "down/"+node {
+		t.Errorf("%s, %v", out, err)
+	}
+	if err := i.WaitFor(ctx, "condition=Ready", "pod/iridium--"+node); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the node has links again", func() (bool, string) {
+		links, err := b.ListLinks(ctx, connect.NewRequest(&pb.ListLinksRequest{Node: node}))
+		return err == nil && len(links.Msg.GetLinks()) >= 2, fmt.Sprint(links, err)
 	})
 }
 

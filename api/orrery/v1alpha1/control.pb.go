@@ -4796,6 +4796,95 @@ func (x *InjectResponse) GetFailure() *Failure {
 	return nil
 }
 
+type CheckFailureRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Failure       *Failure               `protobuf:"bytes,1,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckFailureRequest) Reset() {
+	*x = CheckFailureRequest{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckFailureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckFailureRequest) ProtoMessage() {}
+
+func (x *CheckFailureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckFailureRequest.ProtoReflect.Descriptor instead.
+func (*CheckFailureRequest) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *CheckFailureRequest) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+type CheckFailureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The failure as it would be if it were injected now.
+	Failure       *Failure `protobuf:"bytes,1,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckFailureResponse) Reset() {
+	*x = CheckFailureResponse{}
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckFailureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckFailureResponse) ProtoMessage() {}
+
+func (x *CheckFailureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckFailureResponse.ProtoReflect.Descriptor instead.
+func (*CheckFailureResponse) Descriptor() ([]byte, []int) {
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *CheckFailureResponse) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
 type UndoRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Failures by their ids; or all.
@@ -4807,7 +4896,7 @@ type UndoRequest struct {
 
 func (x *UndoRequest) Reset() {
 	*x = UndoRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[64]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4819,7 +4908,7 @@ func (x *UndoRequest) String() string {
 func (*UndoRequest) ProtoMessage() {}
 
 func (x *UndoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[64]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4832,7 +4921,7 @@ func (x *UndoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndoRequest.ProtoReflect.Descriptor instead.
 func (*UndoRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{64}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *UndoRequest) GetIds() []string {
@@ -4859,7 +4948,7 @@ type UndoResponse struct {
 
 func (x *UndoResponse) Reset() {
 	*x = UndoResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[65]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4871,7 +4960,7 @@ func (x *UndoResponse) String() string {
 func (*UndoResponse) ProtoMessage() {}
 
 func (x *UndoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[65]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4884,7 +4973,7 @@ func (x *UndoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndoResponse.ProtoReflect.Descriptor instead.
 func (*UndoResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{65}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *UndoResponse) GetUndone() []*Failure {
@@ -4902,7 +4991,7 @@ type ListFailuresRequest struct {
 
 func (x *ListFailuresRequest) Reset() {
 	*x = ListFailuresRequest{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[66]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4914,7 +5003,7 @@ func (x *ListFailuresRequest) String() string {
 func (*ListFailuresRequest) ProtoMessage() {}
 
 func (x *ListFailuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[66]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4927,7 +5016,7 @@ func (x *ListFailuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFailuresRequest.ProtoReflect.Descriptor instead.
 func (*ListFailuresRequest) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{66}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{68}
 }
 
 type ListFailuresResponse struct {
@@ -4939,7 +5028,7 @@ type ListFailuresResponse struct {
 
 func (x *ListFailuresResponse) Reset() {
 	*x = ListFailuresResponse{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[67]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4951,7 +5040,7 @@ func (x *ListFailuresResponse) String() string {
 func (*ListFailuresResponse) ProtoMessage() {}
 
 func (x *ListFailuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[67]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4964,7 +5053,7 @@ func (x *ListFailuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFailuresResponse.ProtoReflect.Descriptor instead.
 func (*ListFailuresResponse) Descriptor() ([]byte, []int) {
-	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{67}
+	return file_orrery_v1alpha1_control_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ListFailuresResponse) GetFailures() []*Failure {
@@ -4986,7 +5075,7 @@ type MeasureThroughputResponse_Interval struct {
 
 func (x *MeasureThroughputResponse_Interval) Reset() {
 	*x = MeasureThroughputResponse_Interval{}
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[68]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4998,7 +5087,7 @@ func (x *MeasureThroughputResponse_Interval) String() string {
 func (*MeasureThroughputResponse_Interval) ProtoMessage() {}
 
 func (x *MeasureThroughputResponse_Interval) ProtoReflect() protoreflect.Message {
-	mi := &file_orrery_v1alpha1_control_proto_msgTypes[68]
+	mi := &file_orrery_v1alpha1_control_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5428,6 +5517,10 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\rInjectRequest\x122\n" +
 	"\afailure\x18\x01 \x01(\v2\x18.orrery.v1alpha1.FailureR\afailure\"D\n" +
 	"\x0eInjectResponse\x122\n" +
+	"\afailure\x18\x01 \x01(\v2\x18.orrery.v1alpha1.FailureR\afailure\"I\n" +
+	"\x13CheckFailureRequest\x122\n" +
+	"\afailure\x18\x01 \x01(\v2\x18.orrery.v1alpha1.FailureR\afailure\"J\n" +
+	"\x14CheckFailureResponse\x122\n" +
 	"\afailure\x18\x01 \x01(\v2\x18.orrery.v1alpha1.FailureR\afailure\"1\n" +
 	"\vUndoRequest\x12\x10\n" +
 	"\x03ids\x18\x01 \x03(\tR\x03ids\x12\x10\n" +
@@ -5443,7 +5536,7 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\x10PHASE_CONVERGING\x10\x02\x12\x11\n" +
 	"\rPHASE_RUNNING\x10\x03\x12\x12\n" +
 	"\x0ePHASE_STOPPING\x10\x04\x12\x10\n" +
-	"\fPHASE_FAILED\x10\x052\xcf\x10\n" +
+	"\fPHASE_FAILED\x10\x052\xb1\x11\n" +
 	"\x0eControlService\x12W\n" +
 	"\tGetStatus\x12!.orrery.v1alpha1.GetStatusRequest\x1a\".orrery.v1alpha1.GetStatusResponse\"\x03\x90\x02\x01\x12Z\n" +
 	"\vWatchStatus\x12#.orrery.v1alpha1.WatchStatusRequest\x1a$.orrery.v1alpha1.WatchStatusResponse0\x01\x12Z\n" +
@@ -5469,7 +5562,8 @@ const file_orrery_v1alpha1_control_proto_rawDesc = "" +
 	"\n" +
 	"GetTraffic\x12\".orrery.v1alpha1.GetTrafficRequest\x1a#.orrery.v1alpha1.GetTrafficResponse\"\x03\x90\x02\x01\x12j\n" +
 	"\x11MeasureThroughput\x12).orrery.v1alpha1.MeasureThroughputRequest\x1a*.orrery.v1alpha1.MeasureThroughputResponse\x12I\n" +
-	"\x06Inject\x12\x1e.orrery.v1alpha1.InjectRequest\x1a\x1f.orrery.v1alpha1.InjectResponse\x12C\n" +
+	"\x06Inject\x12\x1e.orrery.v1alpha1.InjectRequest\x1a\x1f.orrery.v1alpha1.InjectResponse\x12`\n" +
+	"\fCheckFailure\x12$.orrery.v1alpha1.CheckFailureRequest\x1a%.orrery.v1alpha1.CheckFailureResponse\"\x03\x90\x02\x01\x12C\n" +
 	"\x04Undo\x12\x1c.orrery.v1alpha1.UndoRequest\x1a\x1d.orrery.v1alpha1.UndoResponse\x12`\n" +
 	"\fListFailures\x12$.orrery.v1alpha1.ListFailuresRequest\x1a%.orrery.v1alpha1.ListFailuresResponse\"\x03\x90\x02\x01B6Z4orrery.dev/orrery/api/orrery/v1alpha1;orreryv1alpha1b\x06proto3"
 
@@ -5486,7 +5580,7 @@ func file_orrery_v1alpha1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_orrery_v1alpha1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_orrery_v1alpha1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
+var file_orrery_v1alpha1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
 var file_orrery_v1alpha1_control_proto_goTypes = []any{
 	(Phase)(0),                                 // 0: orrery.v1alpha1.Phase
 	(Verdict_Level)(0),                         // 1: orrery.v1alpha1.Verdict.Level
@@ -5555,175 +5649,181 @@ var file_orrery_v1alpha1_control_proto_goTypes = []any{
 	(*Failure)(nil),                            // 64: orrery.v1alpha1.Failure
 	(*InjectRequest)(nil),                      // 65: orrery.v1alpha1.InjectRequest
 	(*InjectResponse)(nil),                     // 66: orrery.v1alpha1.InjectResponse
-	(*UndoRequest)(nil),                        // 67: orrery.v1alpha1.UndoRequest
-	(*UndoResponse)(nil),                       // 68: orrery.v1alpha1.UndoResponse
-	(*ListFailuresRequest)(nil),                // 69: orrery.v1alpha1.ListFailuresRequest
-	(*ListFailuresResponse)(nil),               // 70: orrery.v1alpha1.ListFailuresResponse
-	(*MeasureThroughputResponse_Interval)(nil), // 71: orrery.v1alpha1.MeasureThroughputResponse.Interval
-	(*durationpb.Duration)(nil),                // 72: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),              // 73: google.protobuf.Timestamp
+	(*CheckFailureRequest)(nil),                // 67: orrery.v1alpha1.CheckFailureRequest
+	(*CheckFailureResponse)(nil),               // 68: orrery.v1alpha1.CheckFailureResponse
+	(*UndoRequest)(nil),                        // 69: orrery.v1alpha1.UndoRequest
+	(*UndoResponse)(nil),                       // 70: orrery.v1alpha1.UndoResponse
+	(*ListFailuresRequest)(nil),                // 71: orrery.v1alpha1.ListFailuresRequest
+	(*ListFailuresResponse)(nil),               // 72: orrery.v1alpha1.ListFailuresResponse
+	(*MeasureThroughputResponse_Interval)(nil), // 73: orrery.v1alpha1.MeasureThroughputResponse.Interval
+	(*durationpb.Duration)(nil),                // 74: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),              // 75: google.protobuf.Timestamp
 }
 var file_orrery_v1alpha1_control_proto_depIdxs = []int32{
 	7,   // 0: orrery.v1alpha1.GetStatusResponse.status:type_name -> orrery.v1alpha1.Status
-	72,  // 1: orrery.v1alpha1.WatchStatusRequest.interval:type_name -> google.protobuf.Duration
+	74,  // 1: orrery.v1alpha1.WatchStatusRequest.interval:type_name -> google.protobuf.Duration
 	7,   // 2: orrery.v1alpha1.WatchStatusResponse.status:type_name -> orrery.v1alpha1.Status
 	0,   // 3: orrery.v1alpha1.Status.phase:type_name -> orrery.v1alpha1.Phase
-	73,  // 4: orrery.v1alpha1.Status.epoch:type_name -> google.protobuf.Timestamp
-	72,  // 5: orrery.v1alpha1.Status.scenario_time:type_name -> google.protobuf.Duration
-	72,  // 6: orrery.v1alpha1.Status.duration:type_name -> google.protobuf.Duration
-	72,  // 7: orrery.v1alpha1.Status.uptime:type_name -> google.protobuf.Duration
+	75,  // 4: orrery.v1alpha1.Status.epoch:type_name -> google.protobuf.Timestamp
+	74,  // 5: orrery.v1alpha1.Status.scenario_time:type_name -> google.protobuf.Duration
+	74,  // 6: orrery.v1alpha1.Status.duration:type_name -> google.protobuf.Duration
+	74,  // 7: orrery.v1alpha1.Status.uptime:type_name -> google.protobuf.Duration
 	20,  // 8: orrery.v1alpha1.Status.failed_processes:type_name -> orrery.v1alpha1.Process
 	13,  // 9: orrery.v1alpha1.Status.last_event:type_name -> orrery.v1alpha1.Event
 	13,  // 10: orrery.v1alpha1.Status.next_event:type_name -> orrery.v1alpha1.Event
 	9,   // 11: orrery.v1alpha1.Status.pairs:type_name -> orrery.v1alpha1.Pair
-	72,  // 12: orrery.v1alpha1.Status.converged_after:type_name -> google.protobuf.Duration
+	74,  // 12: orrery.v1alpha1.Status.converged_after:type_name -> google.protobuf.Duration
 	10,  // 13: orrery.v1alpha1.Status.counters:type_name -> orrery.v1alpha1.Counters
 	11,  // 14: orrery.v1alpha1.Status.fidelity:type_name -> orrery.v1alpha1.Fidelity
-	72,  // 15: orrery.v1alpha1.Status.plan_ahead:type_name -> google.protobuf.Duration
+	74,  // 15: orrery.v1alpha1.Status.plan_ahead:type_name -> google.protobuf.Duration
 	8,   // 16: orrery.v1alpha1.Status.emulator:type_name -> orrery.v1alpha1.Emulator
 	64,  // 17: orrery.v1alpha1.Status.failures:type_name -> orrery.v1alpha1.Failure
-	72,  // 18: orrery.v1alpha1.Pair.measured_rtt:type_name -> google.protobuf.Duration
-	72,  // 19: orrery.v1alpha1.Pair.geometric_rtt:type_name -> google.protobuf.Duration
-	72,  // 20: orrery.v1alpha1.Pair.oracle_rtt:type_name -> google.protobuf.Duration
-	72,  // 21: orrery.v1alpha1.Pair.since:type_name -> google.protobuf.Duration
-	72,  // 22: orrery.v1alpha1.Fidelity.lateness_p50:type_name -> google.protobuf.Duration
-	72,  // 23: orrery.v1alpha1.Fidelity.lateness_p99:type_name -> google.protobuf.Duration
-	72,  // 24: orrery.v1alpha1.Fidelity.lateness_max:type_name -> google.protobuf.Duration
-	72,  // 25: orrery.v1alpha1.Fidelity.event_p50:type_name -> google.protobuf.Duration
-	72,  // 26: orrery.v1alpha1.Fidelity.event_p99:type_name -> google.protobuf.Duration
-	72,  // 27: orrery.v1alpha1.Fidelity.event_max:type_name -> google.protobuf.Duration
+	74,  // 18: orrery.v1alpha1.Pair.measured_rtt:type_name -> google.protobuf.Duration
+	74,  // 19: orrery.v1alpha1.Pair.geometric_rtt:type_name -> google.protobuf.Duration
+	74,  // 20: orrery.v1alpha1.Pair.oracle_rtt:type_name -> google.protobuf.Duration
+	74,  // 21: orrery.v1alpha1.Pair.since:type_name -> google.protobuf.Duration
+	74,  // 22: orrery.v1alpha1.Fidelity.lateness_p50:type_name -> google.protobuf.Duration
+	74,  // 23: orrery.v1alpha1.Fidelity.lateness_p99:type_name -> google.protobuf.Duration
+	74,  // 24: orrery.v1alpha1.Fidelity.lateness_max:type_name -> google.protobuf.Duration
+	74,  // 25: orrery.v1alpha1.Fidelity.event_p50:type_name -> google.protobuf.Duration
+	74,  // 26: orrery.v1alpha1.Fidelity.event_p99:type_name -> google.protobuf.Duration
+	74,  // 27: orrery.v1alpha1.Fidelity.event_max:type_name -> google.protobuf.Duration
 	12,  // 28: orrery.v1alpha1.Fidelity.verdict:type_name -> orrery.v1alpha1.Verdict
 	12,  // 29: orrery.v1alpha1.Fidelity.worst:type_name -> orrery.v1alpha1.Verdict
-	72,  // 30: orrery.v1alpha1.Fidelity.time_faithful:type_name -> google.protobuf.Duration
-	72,  // 31: orrery.v1alpha1.Fidelity.time_degraded:type_name -> google.protobuf.Duration
-	72,  // 32: orrery.v1alpha1.Fidelity.time_overloaded:type_name -> google.protobuf.Duration
+	74,  // 30: orrery.v1alpha1.Fidelity.time_faithful:type_name -> google.protobuf.Duration
+	74,  // 31: orrery.v1alpha1.Fidelity.time_degraded:type_name -> google.protobuf.Duration
+	74,  // 32: orrery.v1alpha1.Fidelity.time_overloaded:type_name -> google.protobuf.Duration
 	1,   // 33: orrery.v1alpha1.Verdict.level:type_name -> orrery.v1alpha1.Verdict.Level
-	73,  // 34: orrery.v1alpha1.Verdict.since:type_name -> google.protobuf.Timestamp
-	72,  // 35: orrery.v1alpha1.Event.at:type_name -> google.protobuf.Duration
-	73,  // 36: orrery.v1alpha1.Event.host_time:type_name -> google.protobuf.Timestamp
+	75,  // 34: orrery.v1alpha1.Verdict.since:type_name -> google.protobuf.Timestamp
+	74,  // 35: orrery.v1alpha1.Event.at:type_name -> google.protobuf.Duration
+	75,  // 36: orrery.v1alpha1.Event.host_time:type_name -> google.protobuf.Timestamp
 	13,  // 37: orrery.v1alpha1.WatchEventsResponse.event:type_name -> orrery.v1alpha1.Event
 	18,  // 38: orrery.v1alpha1.ListNodesResponse.nodes:type_name -> orrery.v1alpha1.Node
 	19,  // 39: orrery.v1alpha1.Node.ports:type_name -> orrery.v1alpha1.Port
 	20,  // 40: orrery.v1alpha1.Node.processes:type_name -> orrery.v1alpha1.Process
-	72,  // 41: orrery.v1alpha1.Port.delay:type_name -> google.protobuf.Duration
+	74,  // 41: orrery.v1alpha1.Port.delay:type_name -> google.protobuf.Duration
 	10,  // 42: orrery.v1alpha1.Port.counters:type_name -> orrery.v1alpha1.Counters
-	73,  // 43: orrery.v1alpha1.Process.since:type_name -> google.protobuf.Timestamp
+	75,  // 43: orrery.v1alpha1.Process.since:type_name -> google.protobuf.Timestamp
 	23,  // 44: orrery.v1alpha1.ListLinksResponse.links:type_name -> orrery.v1alpha1.Link
-	72,  // 45: orrery.v1alpha1.Link.start:type_name -> google.protobuf.Duration
-	72,  // 46: orrery.v1alpha1.Link.end:type_name -> google.protobuf.Duration
-	72,  // 47: orrery.v1alpha1.Link.delay:type_name -> google.protobuf.Duration
-	72,  // 48: orrery.v1alpha1.ListContactsRequest.from:type_name -> google.protobuf.Duration
-	72,  // 49: orrery.v1alpha1.ListContactsRequest.to:type_name -> google.protobuf.Duration
+	74,  // 45: orrery.v1alpha1.Link.start:type_name -> google.protobuf.Duration
+	74,  // 46: orrery.v1alpha1.Link.end:type_name -> google.protobuf.Duration
+	74,  // 47: orrery.v1alpha1.Link.delay:type_name -> google.protobuf.Duration
+	74,  // 48: orrery.v1alpha1.ListContactsRequest.from:type_name -> google.protobuf.Duration
+	74,  // 49: orrery.v1alpha1.ListContactsRequest.to:type_name -> google.protobuf.Duration
 	23,  // 50: orrery.v1alpha1.ListContactsResponse.contacts:type_name -> orrery.v1alpha1.Link
 	28,  // 51: orrery.v1alpha1.GetPathResponse.kernel:type_name -> orrery.v1alpha1.Path
 	28,  // 52: orrery.v1alpha1.GetPathResponse.oracle:type_name -> orrery.v1alpha1.Path
-	72,  // 53: orrery.v1alpha1.GetPathResponse.scenario_time:type_name -> google.protobuf.Duration
+	74,  // 53: orrery.v1alpha1.GetPathResponse.scenario_time:type_name -> google.protobuf.Duration
 	29,  // 54: orrery.v1alpha1.Path.hops:type_name -> orrery.v1alpha1.Hop
-	72,  // 55: orrery.v1alpha1.Path.delay:type_name -> google.protobuf.Duration
-	72,  // 56: orrery.v1alpha1.Hop.delay:type_name -> google.protobuf.Duration
-	72,  // 57: orrery.v1alpha1.PingRequest.interval:type_name -> google.protobuf.Duration
-	72,  // 58: orrery.v1alpha1.PingResponse.measured_rtt:type_name -> google.protobuf.Duration
-	72,  // 59: orrery.v1alpha1.PingResponse.geometric_rtt:type_name -> google.protobuf.Duration
+	74,  // 55: orrery.v1alpha1.Path.delay:type_name -> google.protobuf.Duration
+	74,  // 56: orrery.v1alpha1.Hop.delay:type_name -> google.protobuf.Duration
+	74,  // 57: orrery.v1alpha1.PingRequest.interval:type_name -> google.protobuf.Duration
+	74,  // 58: orrery.v1alpha1.PingResponse.measured_rtt:type_name -> google.protobuf.Duration
+	74,  // 59: orrery.v1alpha1.PingResponse.geometric_rtt:type_name -> google.protobuf.Duration
 	18,  // 60: orrery.v1alpha1.GetNodeResponse.node:type_name -> orrery.v1alpha1.Node
 	46,  // 61: orrery.v1alpha1.GetNodeResponse.neighbours:type_name -> orrery.v1alpha1.Neighbour
 	47,  // 62: orrery.v1alpha1.GetNodeResponse.routes:type_name -> orrery.v1alpha1.Route
 	23,  // 63: orrery.v1alpha1.GetNodeResponse.links:type_name -> orrery.v1alpha1.Link
 	64,  // 64: orrery.v1alpha1.GetNodeResponse.failures:type_name -> orrery.v1alpha1.Failure
-	72,  // 65: orrery.v1alpha1.GetNodeResponse.scenario_time:type_name -> google.protobuf.Duration
+	74,  // 65: orrery.v1alpha1.GetNodeResponse.scenario_time:type_name -> google.protobuf.Duration
 	23,  // 66: orrery.v1alpha1.GetLinkResponse.link:type_name -> orrery.v1alpha1.Link
 	52,  // 67: orrery.v1alpha1.GetLinkResponse.delay:type_name -> orrery.v1alpha1.Piece
 	52,  // 68: orrery.v1alpha1.GetLinkResponse.rate:type_name -> orrery.v1alpha1.Piece
 	52,  // 69: orrery.v1alpha1.GetLinkResponse.loss:type_name -> orrery.v1alpha1.Piece
-	72,  // 70: orrery.v1alpha1.GetLinkResponse.known_from:type_name -> google.protobuf.Duration
-	72,  // 71: orrery.v1alpha1.GetLinkResponse.known_to:type_name -> google.protobuf.Duration
+	74,  // 70: orrery.v1alpha1.GetLinkResponse.known_from:type_name -> google.protobuf.Duration
+	74,  // 71: orrery.v1alpha1.GetLinkResponse.known_to:type_name -> google.protobuf.Duration
 	10,  // 72: orrery.v1alpha1.GetLinkResponse.a_counters:type_name -> orrery.v1alpha1.Counters
 	10,  // 73: orrery.v1alpha1.GetLinkResponse.b_counters:type_name -> orrery.v1alpha1.Counters
 	64,  // 74: orrery.v1alpha1.GetLinkResponse.failures:type_name -> orrery.v1alpha1.Failure
-	72,  // 75: orrery.v1alpha1.GetLinkResponse.scenario_time:type_name -> google.protobuf.Duration
-	72,  // 76: orrery.v1alpha1.Piece.start:type_name -> google.protobuf.Duration
+	74,  // 75: orrery.v1alpha1.GetLinkResponse.scenario_time:type_name -> google.protobuf.Duration
+	74,  // 76: orrery.v1alpha1.Piece.start:type_name -> google.protobuf.Duration
 	9,   // 77: orrery.v1alpha1.GetPairResponse.pair:type_name -> orrery.v1alpha1.Pair
 	28,  // 78: orrery.v1alpha1.GetPairResponse.kernel:type_name -> orrery.v1alpha1.Path
 	28,  // 79: orrery.v1alpha1.GetPairResponse.kernel_back:type_name -> orrery.v1alpha1.Path
 	28,  // 80: orrery.v1alpha1.GetPairResponse.oracle:type_name -> orrery.v1alpha1.Path
-	72,  // 81: orrery.v1alpha1.GetPairResponse.scenario_time:type_name -> google.protobuf.Duration
+	74,  // 81: orrery.v1alpha1.GetPairResponse.scenario_time:type_name -> google.protobuf.Duration
 	55,  // 82: orrery.v1alpha1.GetPairResponse.outages:type_name -> orrery.v1alpha1.Outage
-	72,  // 83: orrery.v1alpha1.Outage.from:type_name -> google.protobuf.Duration
-	72,  // 84: orrery.v1alpha1.Outage.to:type_name -> google.protobuf.Duration
-	72,  // 85: orrery.v1alpha1.ListEventsRequest.from:type_name -> google.protobuf.Duration
-	72,  // 86: orrery.v1alpha1.ListEventsRequest.to:type_name -> google.protobuf.Duration
+	74,  // 83: orrery.v1alpha1.Outage.from:type_name -> google.protobuf.Duration
+	74,  // 84: orrery.v1alpha1.Outage.to:type_name -> google.protobuf.Duration
+	74,  // 85: orrery.v1alpha1.ListEventsRequest.from:type_name -> google.protobuf.Duration
+	74,  // 86: orrery.v1alpha1.ListEventsRequest.to:type_name -> google.protobuf.Duration
 	13,  // 87: orrery.v1alpha1.ListEventsResponse.events:type_name -> orrery.v1alpha1.Event
-	72,  // 88: orrery.v1alpha1.WatchTrafficResponse.scenario_time:type_name -> google.protobuf.Duration
-	72,  // 89: orrery.v1alpha1.GetTrafficRequest.scenario_time:type_name -> google.protobuf.Duration
-	72,  // 90: orrery.v1alpha1.GetTrafficResponse.from:type_name -> google.protobuf.Duration
-	72,  // 91: orrery.v1alpha1.GetTrafficResponse.to:type_name -> google.protobuf.Duration
+	74,  // 88: orrery.v1alpha1.WatchTrafficResponse.scenario_time:type_name -> google.protobuf.Duration
+	74,  // 89: orrery.v1alpha1.GetTrafficRequest.scenario_time:type_name -> google.protobuf.Duration
+	74,  // 90: orrery.v1alpha1.GetTrafficResponse.from:type_name -> google.protobuf.Duration
+	74,  // 91: orrery.v1alpha1.GetTrafficResponse.to:type_name -> google.protobuf.Duration
 	64,  // 92: orrery.v1alpha1.GetTrafficResponse.failures:type_name -> orrery.v1alpha1.Failure
-	72,  // 93: orrery.v1alpha1.MeasureThroughputRequest.duration:type_name -> google.protobuf.Duration
-	71,  // 94: orrery.v1alpha1.MeasureThroughputResponse.intervals:type_name -> orrery.v1alpha1.MeasureThroughputResponse.Interval
-	72,  // 95: orrery.v1alpha1.MeasureThroughputResponse.jitter:type_name -> google.protobuf.Duration
+	74,  // 93: orrery.v1alpha1.MeasureThroughputRequest.duration:type_name -> google.protobuf.Duration
+	73,  // 94: orrery.v1alpha1.MeasureThroughputResponse.intervals:type_name -> orrery.v1alpha1.MeasureThroughputResponse.Interval
+	74,  // 95: orrery.v1alpha1.MeasureThroughputResponse.jitter:type_name -> google.protobuf.Duration
 	2,   // 96: orrery.v1alpha1.Failure.kind:type_name -> orrery.v1alpha1.Failure.Kind
-	72,  // 97: orrery.v1alpha1.Failure.delay:type_name -> google.protobuf.Duration
-	72,  // 98: orrery.v1alpha1.Failure.since:type_name -> google.protobuf.Duration
+	74,  // 97: orrery.v1alpha1.Failure.delay:type_name -> google.protobuf.Duration
+	74,  // 98: orrery.v1alpha1.Failure.since:type_name -> google.protobuf.Duration
 	64,  // 99: orrery.v1alpha1.InjectRequest.failure:type_name -> orrery.v1alpha1.Failure
 	64,  // 100: orrery.v1alpha1.InjectResponse.failure:type_name -> orrery.v1alpha1.Failure
-	64,  // 101: orrery.v1alpha1.UndoResponse.undone:type_name -> orrery.v1alpha1.Failure
-	64,  // 102: orrery.v1alpha1.ListFailuresResponse.failures:type_name -> orrery.v1alpha1.Failure
-	72,  // 103: orrery.v1alpha1.MeasureThroughputResponse.Interval.from:type_name -> google.protobuf.Duration
-	72,  // 104: orrery.v1alpha1.MeasureThroughputResponse.Interval.to:type_name -> google.protobuf.Duration
-	3,   // 105: orrery.v1alpha1.ControlService.GetStatus:input_type -> orrery.v1alpha1.GetStatusRequest
-	5,   // 106: orrery.v1alpha1.ControlService.WatchStatus:input_type -> orrery.v1alpha1.WatchStatusRequest
-	14,  // 107: orrery.v1alpha1.ControlService.WatchEvents:input_type -> orrery.v1alpha1.WatchEventsRequest
-	16,  // 108: orrery.v1alpha1.ControlService.ListNodes:input_type -> orrery.v1alpha1.ListNodesRequest
-	21,  // 109: orrery.v1alpha1.ControlService.ListLinks:input_type -> orrery.v1alpha1.ListLinksRequest
-	24,  // 110: orrery.v1alpha1.ControlService.ListContacts:input_type -> orrery.v1alpha1.ListContactsRequest
-	26,  // 111: orrery.v1alpha1.ControlService.GetPath:input_type -> orrery.v1alpha1.GetPathRequest
-	30,  // 112: orrery.v1alpha1.ControlService.Ping:input_type -> orrery.v1alpha1.PingRequest
-	32,  // 113: orrery.v1alpha1.ControlService.Exec:input_type -> orrery.v1alpha1.ExecRequest
-	34,  // 114: orrery.v1alpha1.ControlService.Capture:input_type -> orrery.v1alpha1.CaptureRequest
-	36,  // 115: orrery.v1alpha1.ControlService.Pause:input_type -> orrery.v1alpha1.PauseRequest
-	38,  // 116: orrery.v1alpha1.ControlService.Resume:input_type -> orrery.v1alpha1.ResumeRequest
-	40,  // 117: orrery.v1alpha1.ControlService.SetSpeed:input_type -> orrery.v1alpha1.SetSpeedRequest
-	42,  // 118: orrery.v1alpha1.ControlService.Stop:input_type -> orrery.v1alpha1.StopRequest
-	44,  // 119: orrery.v1alpha1.ControlService.GetNode:input_type -> orrery.v1alpha1.GetNodeRequest
-	48,  // 120: orrery.v1alpha1.ControlService.GetLog:input_type -> orrery.v1alpha1.GetLogRequest
-	50,  // 121: orrery.v1alpha1.ControlService.GetLink:input_type -> orrery.v1alpha1.GetLinkRequest
-	53,  // 122: orrery.v1alpha1.ControlService.GetPair:input_type -> orrery.v1alpha1.GetPairRequest
-	56,  // 123: orrery.v1alpha1.ControlService.ListEvents:input_type -> orrery.v1alpha1.ListEventsRequest
-	58,  // 124: orrery.v1alpha1.ControlService.WatchTraffic:input_type -> orrery.v1alpha1.WatchTrafficRequest
-	60,  // 125: orrery.v1alpha1.ControlService.GetTraffic:input_type -> orrery.v1alpha1.GetTrafficRequest
-	62,  // 126: orrery.v1alpha1.ControlService.MeasureThroughput:input_type -> orrery.v1alpha1.MeasureThroughputRequest
-	65,  // 127: orrery.v1alpha1.ControlService.Inject:input_type -> orrery.v1alpha1.InjectRequest
-	67,  // 128: orrery.v1alpha1.ControlService.Undo:input_type -> orrery.v1alpha1.UndoRequest
-	69,  // 129: orrery.v1alpha1.ControlService.ListFailures:input_type -> orrery.v1alpha1.ListFailuresRequest
-	4,   // 130: orrery.v1alpha1.ControlService.GetStatus:output_type -> orrery.v1alpha1.GetStatusResponse
-	6,   // 131: orrery.v1alpha1.ControlService.WatchStatus:output_type -> orrery.v1alpha1.WatchStatusResponse
-	15,  // 132: orrery.v1alpha1.ControlService.WatchEvents:output_type -> orrery.v1alpha1.WatchEventsResponse
-	17,  // 133: orrery.v1alpha1.ControlService.ListNodes:output_type -> orrery.v1alpha1.ListNodesResponse
-	22,  // 134: orrery.v1alpha1.ControlService.ListLinks:output_type -> orrery.v1alpha1.ListLinksResponse
-	25,  // 135: orrery.v1alpha1.ControlService.ListContacts:output_type -> orrery.v1alpha1.ListContactsResponse
-	27,  // 136: orrery.v1alpha1.ControlService.GetPath:output_type -> orrery.v1alpha1.GetPathResponse
-	31,  // 137: orrery.v1alpha1.ControlService.Ping:output_type -> orrery.v1alpha1.PingResponse
-	33,  // 138: orrery.v1alpha1.ControlService.Exec:output_type -> orrery.v1alpha1.ExecResponse
-	35,  // 139: orrery.v1alpha1.ControlService.Capture:output_type -> orrery.v1alpha1.CaptureResponse
-	37,  // 140: orrery.v1alpha1.ControlService.Pause:output_type -> orrery.v1alpha1.PauseResponse
-	39,  // 141: orrery.v1alpha1.ControlService.Resume:output_type -> orrery.v1alpha1.ResumeResponse
-	41,  // 142: orrery.v1alpha1.ControlService.SetSpeed:output_type -> orrery.v1alpha1.SetSpeedResponse
-	43,  // 143: orrery.v1alpha1.ControlService.Stop:output_type -> orrery.v1alpha1.StopResponse
-	45,  // 144: orrery.v1alpha1.ControlService.GetNode:output_type -> orrery.v1alpha1.GetNodeResponse
-	49,  // 145: orrery.v1alpha1.ControlService.GetLog:output_type -> orrery.v1alpha1.GetLogResponse
-	51,  // 146: orrery.v1alpha1.ControlService.GetLink:output_type -> orrery.v1alpha1.GetLinkResponse
-	54,  // 147: orrery.v1alpha1.ControlService.GetPair:output_type -> orrery.v1alpha1.GetPairResponse
-	57,  // 148: orrery.v1alpha1.ControlService.ListEvents:output_type -> orrery.v1alpha1.ListEventsResponse
-	59,  // 149: orrery.v1alpha1.ControlService.WatchTraffic:output_type -> orrery.v1alpha1.WatchTrafficResponse
-	61,  // 150: orrery.v1alpha1.ControlService.GetTraffic:output_type -> orrery.v1alpha1.GetTrafficResponse
-	63,  // 151: orrery.v1alpha1.ControlService.MeasureThroughput:output_type -> orrery.v1alpha1.MeasureThroughputResponse
-	66,  // 152: orrery.v1alpha1.ControlService.Inject:output_type -> orrery.v1alpha1.InjectResponse
-	68,  // 153: orrery.v1alpha1.ControlService.Undo:output_type -> orrery.v1alpha1.UndoResponse
-	70,  // 154: orrery.v1alpha1.ControlService.ListFailures:output_type -> orrery.v1alpha1.ListFailuresResponse
-	130, // [130:155] is the sub-list for method output_type
-	105, // [105:130] is the sub-list for method input_type
-	105, // [105:105] is the sub-list for extension type_name
-	105, // [105:105] is the sub-list for extension extendee
-	0,   // [0:105] is the sub-list for field type_name
+	64,  // 101: orrery.v1alpha1.CheckFailureRequest.failure:type_name -> orrery.v1alpha1.Failure
+	64,  // 102: orrery.v1alpha1.CheckFailureResponse.failure:type_name -> orrery.v1alpha1.Failure
+	64,  // 103: orrery.v1alpha1.UndoResponse.undone:type_name -> orrery.v1alpha1.Failure
+	64,  // 104: orrery.v1alpha1.ListFailuresResponse.failures:type_name -> orrery.v1alpha1.Failure
+	74,  // 105: orrery.v1alpha1.MeasureThroughputResponse.Interval.from:type_name -> google.protobuf.Duration
+	74,  // 106: orrery.v1alpha1.MeasureThroughputResponse.Interval.to:type_name -> google.protobuf.Duration
+	3,   // 107: orrery.v1alpha1.ControlService.GetStatus:input_type -> orrery.v1alpha1.GetStatusRequest
+	5,   // 108: orrery.v1alpha1.ControlService.WatchStatus:input_type -> orrery.v1alpha1.WatchStatusRequest
+	14,  // 109: orrery.v1alpha1.ControlService.WatchEvents:input_type -> orrery.v1alpha1.WatchEventsRequest
+	16,  // 110: orrery.v1alpha1.ControlService.ListNodes:input_type -> orrery.v1alpha1.ListNodesRequest
+	21,  // 111: orrery.v1alpha1.ControlService.ListLinks:input_type -> orrery.v1alpha1.ListLinksRequest
+	24,  // 112: orrery.v1alpha1.ControlService.ListContacts:input_type -> orrery.v1alpha1.ListContactsRequest
+	26,  // 113: orrery.v1alpha1.ControlService.GetPath:input_type -> orrery.v1alpha1.GetPathRequest
+	30,  // 114: orrery.v1alpha1.ControlService.Ping:input_type -> orrery.v1alpha1.PingRequest
+	32,  // 115: orrery.v1alpha1.ControlService.Exec:input_type -> orrery.v1alpha1.ExecRequest
+	34,  // 116: orrery.v1alpha1.ControlService.Capture:input_type -> orrery.v1alpha1.CaptureRequest
+	36,  // 117: orrery.v1alpha1.ControlService.Pause:input_type -> orrery.v1alpha1.PauseRequest
+	38,  // 118: orrery.v1alpha1.ControlService.Resume:input_type -> orrery.v1alpha1.ResumeRequest
+	40,  // 119: orrery.v1alpha1.ControlService.SetSpeed:input_type -> orrery.v1alpha1.SetSpeedRequest
+	42,  // 120: orrery.v1alpha1.ControlService.Stop:input_type -> orrery.v1alpha1.StopRequest
+	44,  // 121: orrery.v1alpha1.ControlService.GetNode:input_type -> orrery.v1alpha1.GetNodeRequest
+	48,  // 122: orrery.v1alpha1.ControlService.GetLog:input_type -> orrery.v1alpha1.GetLogRequest
+	50,  // 123: orrery.v1alpha1.ControlService.GetLink:input_type -> orrery.v1alpha1.GetLinkRequest
+	53,  // 124: orrery.v1alpha1.ControlService.GetPair:input_type -> orrery.v1alpha1.GetPairRequest
+	56,  // 125: orrery.v1alpha1.ControlService.ListEvents:input_type -> orrery.v1alpha1.ListEventsRequest
+	58,  // 126: orrery.v1alpha1.ControlService.WatchTraffic:input_type -> orrery.v1alpha1.WatchTrafficRequest
+	60,  // 127: orrery.v1alpha1.ControlService.GetTraffic:input_type -> orrery.v1alpha1.GetTrafficRequest
+	62,  // 128: orrery.v1alpha1.ControlService.MeasureThroughput:input_type -> orrery.v1alpha1.MeasureThroughputRequest
+	65,  // 129: orrery.v1alpha1.ControlService.Inject:input_type -> orrery.v1alpha1.InjectRequest
+	67,  // 130: orrery.v1alpha1.ControlService.CheckFailure:input_type -> orrery.v1alpha1.CheckFailureRequest
+	69,  // 131: orrery.v1alpha1.ControlService.Undo:input_type -> orrery.v1alpha1.UndoRequest
+	71,  // 132: orrery.v1alpha1.ControlService.ListFailures:input_type -> orrery.v1alpha1.ListFailuresRequest
+	4,   // 133: orrery.v1alpha1.ControlService.GetStatus:output_type -> orrery.v1alpha1.GetStatusResponse
+	6,   // 134: orrery.v1alpha1.ControlService.WatchStatus:output_type -> orrery.v1alpha1.WatchStatusResponse
+	15,  // 135: orrery.v1alpha1.ControlService.WatchEvents:output_type -> orrery.v1alpha1.WatchEventsResponse
+	17,  // 136: orrery.v1alpha1.ControlService.ListNodes:output_type -> orrery.v1alpha1.ListNodesResponse
+	22,  // 137: orrery.v1alpha1.ControlService.ListLinks:output_type -> orrery.v1alpha1.ListLinksResponse
+	25,  // 138: orrery.v1alpha1.ControlService.ListContacts:output_type -> orrery.v1alpha1.ListContactsResponse
+	27,  // 139: orrery.v1alpha1.ControlService.GetPath:output_type -> orrery.v1alpha1.GetPathResponse
+	31,  // 140: orrery.v1alpha1.ControlService.Ping:output_type -> orrery.v1alpha1.PingResponse
+	33,  // 141: orrery.v1alpha1.ControlService.Exec:output_type -> orrery.v1alpha1.ExecResponse
+	35,  // 142: orrery.v1alpha1.ControlService.Capture:output_type -> orrery.v1alpha1.CaptureResponse
+	37,  // 143: orrery.v1alpha1.ControlService.Pause:output_type -> orrery.v1alpha1.PauseResponse
+	39,  // 144: orrery.v1alpha1.ControlService.Resume:output_type -> orrery.v1alpha1.ResumeResponse
+	41,  // 145: orrery.v1alpha1.ControlService.SetSpeed:output_type -> orrery.v1alpha1.SetSpeedResponse
+	43,  // 146: orrery.v1alpha1.ControlService.Stop:output_type -> orrery.v1alpha1.StopResponse
+	45,  // 147: orrery.v1alpha1.ControlService.GetNode:output_type -> orrery.v1alpha1.GetNodeResponse
+	49,  // 148: orrery.v1alpha1.ControlService.GetLog:output_type -> orrery.v1alpha1.GetLogResponse
+	51,  // 149: orrery.v1alpha1.ControlService.GetLink:output_type -> orrery.v1alpha1.GetLinkResponse
+	54,  // 150: orrery.v1alpha1.ControlService.GetPair:output_type -> orrery.v1alpha1.GetPairResponse
+	57,  // 151: orrery.v1alpha1.ControlService.ListEvents:output_type -> orrery.v1alpha1.ListEventsResponse
+	59,  // 152: orrery.v1alpha1.ControlService.WatchTraffic:output_type -> orrery.v1alpha1.WatchTrafficResponse
+	61,  // 153: orrery.v1alpha1.ControlService.GetTraffic:output_type -> orrery.v1alpha1.GetTrafficResponse
+	63,  // 154: orrery.v1alpha1.ControlService.MeasureThroughput:output_type -> orrery.v1alpha1.MeasureThroughputResponse
+	66,  // 155: orrery.v1alpha1.ControlService.Inject:output_type -> orrery.v1alpha1.InjectResponse
+	68,  // 156: orrery.v1alpha1.ControlService.CheckFailure:output_type -> orrery.v1alpha1.CheckFailureResponse
+	70,  // 157: orrery.v1alpha1.ControlService.Undo:output_type -> orrery.v1alpha1.UndoResponse
+	72,  // 158: orrery.v1alpha1.ControlService.ListFailures:output_type -> orrery.v1alpha1.ListFailuresResponse
+	133, // [133:159] is the sub-list for method output_type
+	107, // [107:133] is the sub-list for method input_type
+	107, // [107:107] is the sub-list for extension type_name
+	107, // [107:107] is the sub-list for extension extendee
+	0,   // [0:107] is the sub-list for field type_name
 }
 
 func init() { file_orrery_v1alpha1_control_proto_init() }
@@ -5737,7 +5837,7 @@ func file_orrery_v1alpha1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_orrery_v1alpha1_control_proto_rawDesc), len(file_orrery_v1alpha1_control_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   69,
+			NumMessages:   71,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -146,10 +146,12 @@ type GetInventoryResponse struct {
 	// The caller may only look.
 	ReadOnly bool     `protobuf:"varint,9,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
 	Warnings []string `protobuf:"bytes,10,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	// No failure can be injected, whoever asks: the run is spread over several hosts.
-	WithoutFailures bool `protobuf:"varint,11,opt,name=without_failures,json=withoutFailures,proto3" json:"without_failures,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Nodes are pods, whose processes are Kubernetes's: a node can be taken down, and no process be killed.
+	InPods bool `protobuf:"varint,11,opt,name=in_pods,json=inPods,proto3" json:"in_pods,omitempty"`
+	// Whoever serves this may not enter nodes: no terminals, captures, measurements and logs.
+	Outside       bool `protobuf:"varint,12,opt,name=outside,proto3" json:"outside,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetInventoryResponse) Reset() {
@@ -252,9 +254,16 @@ func (x *GetInventoryResponse) GetWarnings() []string {
 	return nil
 }
 
-func (x *GetInventoryResponse) GetWithoutFailures() bool {
+func (x *GetInventoryResponse) GetInPods() bool {
 	if x != nil {
-		return x.WithoutFailures
+		return x.InPods
+	}
+	return false
+}
+
+func (x *GetInventoryResponse) GetOutside() bool {
+	if x != nil {
+		return x.Outside
 	}
 	return false
 }
@@ -1326,7 +1335,7 @@ const file_orrery_v1alpha1_sky_proto_rawDesc = "" +
 	"\n" +
 	"\x19orrery/v1alpha1/sky.proto\x12\x0forrery.v1alpha1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\")\n" +
 	"\x13GetInventoryRequest\x12\x12\n" +
-	"\x04plan\x18\x01 \x01(\tR\x04plan\"\xc3\x03\n" +
+	"\x04plan\x18\x01 \x01(\tR\x04plan\"\xcb\x03\n" +
 	"\x14GetInventoryResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05epoch\x125\n" +
@@ -1338,8 +1347,9 @@ const file_orrery_v1alpha1_sky_proto_rawDesc = "" +
 	"\arunning\x18\b \x01(\bR\arunning\x12\x1b\n" +
 	"\tread_only\x18\t \x01(\bR\breadOnly\x12\x1a\n" +
 	"\bwarnings\x18\n" +
-	" \x03(\tR\bwarnings\x12)\n" +
-	"\x10without_failures\x18\v \x01(\bR\x0fwithoutFailures\"]\n" +
+	" \x03(\tR\bwarnings\x12\x17\n" +
+	"\ain_pods\x18\v \x01(\bR\x06inPods\x12\x18\n" +
+	"\aoutside\x18\f \x01(\bR\aoutside\"]\n" +
 	"\x05Group\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +

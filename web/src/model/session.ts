@@ -79,9 +79,9 @@ export class Session {
     return this.running && !this.inventory!.message.readOnly;
   }
 
-  /** Whether failures may be injected. */
-  get mayBreak(): boolean {
-    return this.mayChange && !this.inventory!.message.withoutFailures;
+  /** Whether commands may be run in nodes, and frames be looked at. */
+  get mayEnter(): boolean {
+    return this.mayChange && !this.inventory!.message.outside;
   }
 
   /** Begins, and goes on until the page is closed. */
@@ -107,7 +107,8 @@ export class Session {
       before.epoch === instant(message.epoch) &&
       before.inventory.message.running === message.running &&
       before.inventory.message.readOnly === message.readOnly &&
-      before.inventory.message.withoutFailures === message.withoutFailures &&
+      before.inventory.message.inPods === message.inPods &&
+      before.inventory.message.outside === message.outside &&
       before.inventory.count === message.nodes.length &&
       before.inventory.names.every((name, i) => name === message.nodes[i]!.name);
     if (same) return;

@@ -152,14 +152,16 @@ export class LinkPanel implements Panel {
     const { desk, a, b } = this;
     const capture = this.#capture;
     return html`
-      <h3>Capture</h3>
-      <div class="row">
-        ${capture
-          ? html`<button @click=${() => capture.end.abort()}>Stop and save</button>
-              <span class="sub">${capture.port}: ${count(Math.ceil(capture.bytes / 1024))} KiB</span>`
-          : [a, b].map((port) => html`<button @click=${() => this.#record(port)}>Capture at ${port}</button>`)}
-      </div>
-      ${desk.session.mayBreak ? this.#breaking() : ""}
+      ${desk.session.mayEnter
+        ? html`<h3>Capture</h3>
+            <div class="row">
+              ${capture
+                ? html`<button @click=${() => capture.end.abort()}>Stop and save</button>
+                    <span class="sub">${capture.port}: ${count(Math.ceil(capture.bytes / 1024))} KiB</span>`
+                : [a, b].map((port) => html`<button @click=${() => this.#record(port)}>Capture at ${port}</button>`)}
+            </div>`
+        : ""}
+      ${this.#breaking()}
     `;
   }
 

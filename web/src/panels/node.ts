@@ -50,7 +50,7 @@ export class NodePanel implements Panel {
     return html`
       ${head(desk, name, sub.join(" · "))} ${presentNote(desk)}
       ${this.#problem ? html`<p class="problem">${this.#problem}</p>` : ""}
-      ${this.#data?.terminals.length && desk.session.mayChange
+      ${this.#data?.terminals.length && desk.session.mayEnter
         ? html`<div class="row">
             ${this.#data.terminals.map(
               (program) => html`<button @click=${() => desk.openTerminal(name, program)}>${program} ›</button>`,
@@ -109,6 +109,7 @@ export class NodePanel implements Panel {
   #running(data: GetNodeResponse): TemplateResult {
     const { desk, name } = this;
     const { session } = desk;
+    const { message } = session.inventory!;
     const node = data.node!;
     const inject = (failure: object) => attempt(desk, () => session.source.control.inject({ failure }));
     return html`
@@ -171,8 +172,8 @@ export class NodePanel implements Panel {
               <td>${process.state}${process.restarts ? `, restarted ${process.restarts} ×` : ""}</td>
               <td class="n">${process.pid || ""}</td>
               <td class="n">
-                <button class="link" @click=${() => this.#showLog(process.name)}>log</button>
-                ${session.mayBreak && process.state === "running"
+                ${message.outside ? "" : html`<button class="link" @click=${() => this.#showLog(process.name)}>log</button>`}
+                ${session.mayChange && !message.inPods && process.state === "running"
                   ? html` ·
                       <button
                         class="link danger"
@@ -214,7 +215,7 @@ export class NodePanel implements Panel {
         </table>
         ${data.routes.length > 300 ? html`<p class="sub">The first 300.</p>` : ""}
       </details>
-      ${session.mayBreak
+      ${session.mayChange
         ? html`<h3>Failure</h3>
             <div class="row">
               <button class="danger" @click=${() => inject({ kind: Failure_Kind.KILL_NODE, a: name })}>Kill this node</button>

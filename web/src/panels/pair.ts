@@ -109,7 +109,7 @@ export class PairPanel implements Panel {
                       )}
                   </table>`
               : ""}
-            ${session.mayChange ? this.#measuring() : ""}
+            ${session.mayEnter ? this.#measuring() : ""}
           `
         : ""}
     `;

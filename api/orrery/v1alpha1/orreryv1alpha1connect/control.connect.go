@@ -92,6 +92,9 @@ const (
 	ControlServiceMeasureThroughputProcedure = "/orrery.v1alpha1.ControlService/MeasureThroughput"
 	// ControlServiceInjectProcedure is the fully-qualified name of the ControlService's Inject RPC.
 	ControlServiceInjectProcedure = "/orrery.v1alpha1.ControlService/Inject"
+	// ControlServiceCheckFailureProcedure is the fully-qualified name of the ControlService's
+	// CheckFailure RPC.
+	ControlServiceCheckFailureProcedure = "/orrery.v1alpha1.ControlService/CheckFailure"
 	// ControlServiceUndoProcedure is the fully-qualified name of the ControlService's Undo RPC.
 	ControlServiceUndoProcedure = "/orrery.v1alpha1.ControlService/Undo"
 	// ControlServiceListFailuresProcedure is the fully-qualified name of the ControlService's
@@ -151,6 +154,8 @@ type ControlServiceClient interface {
 	// Inject makes a failure, and keeps it until it is undone. To inject the same
 	// kind into the same target again replaces it, and else does nothing twice.
 	Inject(context.Context, *connect.Request[v1alpha1.InjectRequest]) (*connect.Response[v1alpha1.InjectResponse], error)
+	// CheckFailure tells whether a failure could be injected, and makes none.
+	CheckFailure(context.Context, *connect.Request[v1alpha1.CheckFailureRequest]) (*connect.Response[v1alpha1.CheckFailureResponse], error)
 	// Undo takes failures back. Undoing what is not there does nothing.
 	Undo(context.Context, *connect.Request[v1alpha1.UndoRequest]) (*connect.Response[v1alpha1.UndoResponse], error)
 	// ListFailures lists the failures that are injected now.
@@ -317,6 +322,13 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(controlServiceMethods.ByName("Inject")),
 			connect.WithClientOptions(opts...),
 		),
+		checkFailure: connect.NewClient[v1alpha1.CheckFailureRequest, v1alpha1.CheckFailureResponse](
+			httpClient,
+			baseURL+ControlServiceCheckFailureProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("CheckFailure")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		undo: connect.NewClient[v1alpha1.UndoRequest, v1alpha1.UndoResponse](
 			httpClient,
 			baseURL+ControlServiceUndoProcedure,
@@ -358,6 +370,7 @@ type controlServiceClient struct {
 	getTraffic        *connect.Client[v1alpha1.GetTrafficRequest, v1alpha1.GetTrafficResponse]
 	measureThroughput *connect.Client[v1alpha1.MeasureThroughputRequest, v1alpha1.MeasureThroughputResponse]
 	inject            *connect.Client[v1alpha1.InjectRequest, v1alpha1.InjectResponse]
+	checkFailure      *connect.Client[v1alpha1.CheckFailureRequest, v1alpha1.CheckFailureResponse]
 	undo              *connect.Client[v1alpha1.UndoRequest, v1alpha1.UndoResponse]
 	listFailures      *connect.Client[v1alpha1.ListFailuresRequest, v1alpha1.ListFailuresResponse]
 }
@@ -477,6 +490,11 @@ func (c *controlServiceClient) Inject(ctx context.Context, req *connect.Request[
 	return c.inject.CallUnary(ctx, req)
 }
 
+// CheckFailure calls orrery.v1alpha1.ControlService.CheckFailure.
+func (c *controlServiceClient) CheckFailure(ctx context.Context, req *connect.Request[v1alpha1.CheckFailureRequest]) (*connect.Response[v1alpha1.CheckFailureResponse], error) {
+	return c.checkFailure.CallUnary(ctx, req)
+}
+
 // Undo calls orrery.v1alpha1.ControlService.Undo.
 func (c *controlServiceClient) Undo(ctx context.Context, req *connect.Request[v1alpha1.UndoRequest]) (*connect.Response[v1alpha1.UndoResponse], error) {
 	return c.undo.CallUnary(ctx, req)
@@ -539,6 +557,8 @@ type ControlServiceHandler interface {
 	// Inject makes a failure, and keeps it until it is undone. To inject the same
 	// kind into the same target again replaces it, and else does nothing twice.
 	Inject(context.Context, *connect.Request[v1alpha1.InjectRequest]) (*connect.Response[v1alpha1.InjectResponse], error)
+	// CheckFailure tells whether a failure could be injected, and makes none.
+	CheckFailure(context.Context, *connect.Request[v1alpha1.CheckFailureRequest]) (*connect.Response[v1alpha1.CheckFailureResponse], error)
 	// Undo takes failures back. Undoing what is not there does nothing.
 	Undo(context.Context, *connect.Request[v1alpha1.UndoRequest]) (*connect.Response[v1alpha1.UndoResponse], error)
 	// ListFailures lists the failures that are injected now.
@@ -701,6 +721,13 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		connect.WithSchema(controlServiceMethods.ByName("Inject")),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlServiceCheckFailureHandler := connect.NewUnaryHandler(
+		ControlServiceCheckFailureProcedure,
+		svc.CheckFailure,
+		connect.WithSchema(controlServiceMethods.ByName("CheckFailure")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	controlServiceUndoHandler := connect.NewUnaryHandler(
 		ControlServiceUndoProcedure,
 		svc.Undo,
@@ -762,6 +789,8 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 			controlServiceMeasureThroughputHandler.ServeHTTP(w, r)
 		case ControlServiceInjectProcedure:
 			controlServiceInjectHandler.ServeHTTP(w, r)
+		case ControlServiceCheckFailureProcedure:
+			controlServiceCheckFailureHandler.ServeHTTP(w, r)
 		case ControlServiceUndoProcedure:
 			controlServiceUndoHandler.ServeHTTP(w, r)
 		case ControlServiceListFailuresProcedure:
@@ -865,6 +894,10 @@ func (UnimplementedControlServiceHandler) MeasureThroughput(context.Context, *co
 
 func (UnimplementedControlServiceHandler) Inject(context.Context, *connect.Request[v1alpha1.InjectRequest]) (*connect.Response[v1alpha1.InjectResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.Inject is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) CheckFailure(context.Context, *connect.Request[v1alpha1.CheckFailureRequest]) (*connect.Response[v1alpha1.CheckFailureResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("orrery.v1alpha1.ControlService.CheckFailure is not implemented"))
 }
 
 func (UnimplementedControlServiceHandler) Undo(context.Context, *connect.Request[v1alpha1.UndoRequest]) (*connect.Response[v1alpha1.UndoResponse], error) {
