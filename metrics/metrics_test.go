@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -160,6 +162,32 @@ func TestHandler(t *testing.T) {
 	for _, line := range []string{`orrery_run_info{name="metrics"} 1`, `orrery_nodes{kind="satellite"} 18`, `orrery_frame_lateness_seconds_bucket{le="+Inf"} 0`, "go_goroutines "} {
 		if !strings.Contains(w.Body.String(), line) {
 			t.Errorf("there is no line %s", line)
+		}
+	}
+}
+
+// The dashboard is one by the schema that Grafana publishes: no field too many, none missing, all values valid.
+func TestDashboardSchema(t *testing.T) {
+	b, err := os.ReadFile("grafana/orrery.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugins.RegisterDefaultPlugins()
+	var board dashboard.Dashboard
+	// Errors of this method are an empty list where all is well, and never nil; it keeps no panels either.
+	if err := board.UnmarshalJSONStrict(b); err != nil && err.Error() != "" {
+		t.Error(err)
+	}
+	board = dashboard.Dashboard{}
+	if err := json.Unmarshal(b, &board); err != nil {
+		t.Fatal(err)
+	}
+	if err := board.Validate(); err != nil {
+		t.Error(err)
+	}
+	for _, p := range board.Panels {
+		if p.Panel == nil || p.Panel.Options == nil || len(p.Panel.Targets) == 0 {
+			t.Errorf("a panel is of no known kind: %+v", p)
 		}
 	}
 }

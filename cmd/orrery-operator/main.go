@@ -55,9 +55,9 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.WebhookAddress, "webhook-address", ":9443", "address on which to check scenarios before they are stored; empty for not at all")
 	flags.StringVar(&o.WebhookService, "webhook-service", "orrery-operator", "service that leads to that address, in the operator's namespace")
 	flags.StringVar(&o.UnderlaySecret, "underlay-secret", "orrery-underlay", "Secret with the key that agents share, made in the operator's namespace if it is not there; empty to make none")
-	flags.StringVar(&o.PageAddress, "page-address", "", "address on which to serve the page of scenarios, to look at; empty for none")
+	flags.StringVar(&o.PageAddress, "page-address", "", "address on which to serve the page of scenarios; empty for none")
 	flags.StringSliceVar(&o.PageHosts, "page-host", nil, "further host names by which the page may be called")
-	flags.StringVar(&o.PageSecret, "page-secret", "orrery-page", "Secret with the token for the page, made in the operator's namespace if it is not there")
+	flags.StringVar(&o.PageSecret, "page-secret", "orrery-page", "Secret with the tokens for the page, made in the operator's namespace if it is not there")
 	flags.IntVar(&o.AgentPort, "agent-port", 9491, "port of the agents' --control-address")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {

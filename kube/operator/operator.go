@@ -71,7 +71,7 @@ type Options struct {
 	// UnderlaySecret is the Secret with the key that agents share, which is made if
 	// it is not there; empty: that is somebody else's affair.
 	UnderlaySecret string
-	// PageAddress is where the page of scenarios is served to look at; empty for nowhere.
+	// PageAddress is where the page of scenarios is served; empty for nowhere.
 	// PageHosts are further names by which it may be called, and PageSecret is the Secret with the
 	// token for it, which is made if it is not there.
 	PageAddress string
@@ -175,7 +175,7 @@ func addPage(m manager.Manager, scheme *runtime.Scheme, config *rest.Config, o O
 		return nil
 	}
 	if o.OperatorNamespace == "" || o.UnderlaySecret == "" || o.PageSecret == "" {
-		return errors.New("the page takes the operator's namespace, the Secret with the agents' key and one for its token; give their names, or an empty address of the page")
+		return errors.New("the page takes the operator's namespace, the Secret with the agents' key and one for its tokens; give their names, or an empty address of the page")
 	}
 	direct, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {

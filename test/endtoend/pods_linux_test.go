@@ -17,16 +17,15 @@ import (
 	"orrery.dev/orrery/test/cluster"
 )
 
-// iridium is examples/iridium.yaml with two of its planes, and with two stations that
-// these always serve: near one pole and at the other. ORRERY_IRIDIUM=whole leaves it
-// as it is.
+// iridium is examples/iridium.yaml as it is. ORRERY_IRIDIUM=small gives it two of its planes,
+// and two stations that these always serve: near one pole and at the other.
 func iridium(t *testing.T) (text, a, b string) {
 	t.Helper()
 	file, err := os.ReadFile("../../examples/iridium.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if os.Getenv("ORRERY_IRIDIUM") == "whole" {
+	if os.Getenv("ORRERY_IRIDIUM") != "small" {
 		return string(file), "svalbard", "fucino"
 	}
 	text = string(file)
