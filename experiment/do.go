@@ -68,7 +68,9 @@ type Options struct {
 	Again bool
 	// AtOnce is how many runs go on at the same time; 0 is 1. More share the host, and
 	// the verdict of each says whether it was large enough.
-	AtOnce   int
+	AtOnce int
+	// Turn, if it is not nil, is called before each run, which begins when it returns. An error is the end of all.
+	Turn     func(context.Context) error
 	Launcher Launcher
 	// Tell is called for each step, one at a time, if it is not nil.
 	Tell func(Step)
@@ -136,8 +138,13 @@ func (e *Experiment) Do(ctx context.Context, o Options) error {
 				tell(Kept, kept[i], nil)
 				return nil
 			}
-			if running.Err() != nil {
-				return running.Err()
+			if o.Turn != nil {
+				mu.Unlock()
+				err = o.Turn(running)
+				mu.Lock()
+			}
+			if err := errors.Join(err, running.Err()); err != nil {
+				return err
 			}
 			tell(Started, nil, nil)
 			mu.Unlock()

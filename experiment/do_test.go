@@ -95,6 +95,26 @@ func TestAtOnce(t *testing.T) {
 	}
 }
 
+// Each run begins when it is its turn, and none any more when all has ended.
+func TestTurns(t *testing.T) {
+	e, out := load(t, file), filepath.Join(t.TempDir(), "out")
+	ctx, cancel := context.WithCancel(t.Context())
+	l := launcher()
+	l.Meanwhile = cancel
+	first := make(chan struct{}, 1)
+	first <- struct{}{}
+	turn := func(ctx context.Context) error {
+		select {
+		case <-first:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	}
+	if err := e.Do(ctx, experiment.Options{Out: out, AtOnce: 2, Turn: turn, Launcher: l}); !errors.Is(err, context.Canceled) || len(l.Launched) != 1 {
+		t.Errorf("launched are %v: %v", l.Launched, err)
+	}
+}
+
 // A crash loses the run that goes on, and nothing else.
 func TestContinueAfterCrash(t *testing.T) {
 	e, out := load(t, file), filepath.Join(t.TempDir(), "out")

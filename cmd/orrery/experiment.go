@@ -31,6 +31,7 @@ type experimentOptions struct {
 	maxRuns int
 	again   bool
 	atOnce  int
+	apart   time.Duration
 	dryRun  bool
 	open    bool
 }
@@ -60,6 +61,7 @@ being done.`,
 	f.StringVar(&o.out, "out", "", "directory of the experiment; default its name, here")
 	f.IntVar(&o.maxRuns, "max-runs", 100, "refuse an experiment of more runs; 0 for any number")
 	f.BoolVar(&o.again, "again", false, "replace complete runs that were made of something else than the file says now")
+	f.DurationVar(&o.apart, "apart", 7*time.Second, "with --at-once: how long after one run the next begins, so that they do not have the sky's events together")
 	f.IntVar(&o.atOnce, "at-once", 1, "how many runs share the host at the same time; the verdict of each says whether it was large enough")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only list variants and runs")
 	f.BoolVar(&o.open, "open", false, "open the report at the end")
@@ -87,8 +89,12 @@ func runExperiment(ctx context.Context, file string, o *experimentOptions) error
 		return err
 	}
 	defer unlock()
+	var turns func(context.Context) error
+	if o.atOnce > 1 {
+		turns = apart(o.apart)
+	}
 	p := newProgress(e, o.atOnce, os.Stdout)
-	done := e.Do(ctx, experiment.Options{Out: out, MaxRuns: o.maxRuns, Again: o.again, AtOnce: o.atOnce, Launcher: upLauncher{}, Tell: p.step})
+	done := e.Do(ctx, experiment.Options{Out: out, MaxRuns: o.maxRuns, Again: o.again, AtOnce: o.atOnce, Turn: turns, Launcher: upLauncher{}, Tell: p.step})
 	p.close()
 	switch {
 	case errors.Is(done, experiment.ErrTooMany), errors.Is(done, experiment.ErrOther):
@@ -103,6 +109,24 @@ func runExperiment(ctx context.Context, file string, o *experimentOptions) error
 		written = nil // the failures say it
 	}
 	return errors.Join(done, written)
+}
+
+// apart lets one after the other begin, so long apart. Runs under one sky that begin together have its events together,
+// and their daemons would all want the host at that moment.
+func apart(d time.Duration) func(context.Context) error {
+	var mu sync.Mutex // guards next
+	var next time.Time
+	return func(ctx context.Context) error {
+		mu.Lock()
+		wait := max(0, time.Until(next))
+		next = time.Now().Add(wait + d)
+		mu.Unlock()
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	}
 }
 
 // printExperiment lists what would be run.
