@@ -298,6 +298,53 @@ func TestScenarioBeginsBeforeItsPods(t *testing.T) {
 	wait(t, "a scenario whose pods went elsewhere has ended", func() bool { return !served() })
 }
 
+// Failures come as a change of the scenario, and hold for an agent that begins anew while the cluster is away. What cannot be
+// read changes nothing.
+func TestFailuresOfTheScenario(t *testing.T) {
+	file, err := os.ReadFile("../../examples/iridium.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	up := func(f *memfabric.Fabric) (n int) {
+		for i := range 540 {
+			if f.Wire(fabric.PortID(i)) != nil {
+				n++
+			}
+		}
+		return n
+	}
+	const down = `{"failures": [{"kind": "KIND_KILL_NODE", "a": "iridium-p01s02"}]}`
+	var whole, cut int
+	t.Run("before", func(t *testing.T) {
+		b := newBench(t, dir, string(file))
+		b.cluster.SetMember("lab", "pod", agent.Member{Scenario: demo, Node: "iridium-p01s01"})
+		if _, err := b.Add(t.Context(), request(cni.Add, "pod")); err != nil {
+			t.Fatal(err)
+		}
+		f := <-b.fabrics
+		whole = up(f)
+		say := func(failures string) {
+			b.cluster.Put(agent.Scenario{ID: demo, UID: "u1", Port: 20480, Revision: "r1", Time: agent.Time{At: time.Now(), Speed: 1}, Failures: failures}, string(file))
+		}
+		say(down)
+		wait(t, "links of the node that is down are cut", func() bool { return up(f) < whole })
+		cut = up(f)
+		say("nonsense")
+		say(`{"failures": []}`)
+		wait(t, "all links are back", func() bool { return up(f) == whole })
+		say(down)
+		wait(t, "links are cut again", func() bool { return up(f) == cut })
+	})
+	t.Run("away", func(t *testing.T) {
+		f := <-startBench(t, dir, string(file), errors.New("the API server is away")).fabrics
+		wait(t, "the failure holds", func() bool { return up(f) == cut })
+	})
+	if whole-cut < 4 {
+		t.Errorf("%d ports of %d have no link by a node that is down", whole-cut, whole)
+	}
+}
+
 func TestControlAPI(t *testing.T) {
 	b := newBench(t, t.TempDir(), twoStations)
 	b.cluster.SetMember("lab", "a", agent.Member{Scenario: demo, Node: "east"})
