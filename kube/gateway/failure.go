@@ -139,15 +139,15 @@ func (s *Server) change(ctx context.Context, to func([]*pb.Failure) []*pb.Failur
 	}
 }
 
-// settle waits until the agents of all workers have such failures.
+// settle waits until the agents of all workers have such failures. A worker whose last node is down has none to have them.
 func (s *Server) settle(ctx context.Context, have func([]*pb.Failure) bool) error {
-	workers, err := s.workers(ctx)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
+		workers, err := s.workers(ctx)
+		if err != nil && !errors.Is(err, errNobody) {
+			return err
+		}
 		var errs []error
 		for _, a := range ask(ctx, s, workers, func(ctx context.Context, a Agent) (*connect.Response[pb.ListFailuresResponse], error) {
 			return a.ListFailures(ctx, connect.NewRequest(&pb.ListFailuresRequest{}))

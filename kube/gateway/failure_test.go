@@ -161,3 +161,29 @@ func TestDeafAgent(t *testing.T) {
 		t.Errorf("%v; kept is %q", err, c.kept.text)
 	}
 }
+
+// A node that was the last of its worker leaves nobody there to wait for.
+func TestLastNodeOfItsWorker(t *testing.T) {
+	c, _ := breakable(t, true)
+	last := &emptied{cluster: c}
+	_, err := New(last).Inject(t.Context(), connect.NewRequest(&pb.InjectRequest{Failure: &pb.Failure{Kind: pb.Failure_KIND_CUT, A: "b:x"}}))
+	if err != nil || last.looks < 2 {
+		t.Errorf("after %d looks: %v", last.looks, err)
+	}
+}
+
+// emptied is a cluster in which the pod of the second worker goes while somebody looks.
+type emptied struct {
+	*cluster
+	mu    sync.Mutex
+	looks int
+}
+
+func (e *emptied) Pods(ctx context.Context) (map[string]Pod, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.looks++; e.looks > 3 {
+		return map[string]Pod{"a": {Worker: "w1"}}, nil
+	}
+	return e.cluster.Pods(ctx)
+}

@@ -73,7 +73,7 @@ type Options struct {
 	UnderlaySecret string
 	// PageAddress is where the page of scenarios is served; empty for nowhere.
 	// PageHosts are further names by which it may be called, and PageSecret is the Secret with the
-	// token for it, which is made if it is not there.
+	// tokens for it, which is made if it is not there.
 	PageAddress string
 	PageHosts   []string
 	PageSecret  string
