@@ -41,7 +41,7 @@ func (s *Server) Inject(ctx context.Context, req *connect.Request[pb.InjectReque
 		switch {
 		case i < 0:
 			return append(list, f)
-		case list[i].GetLoss() == f.GetLoss() && list[i].GetDelay().AsDuration() == f.GetDelay().AsDuration():
+		case same(list[i], f):
 			f = list[i] // as it is
 		default:
 			list[i] = f
@@ -50,15 +50,18 @@ func (s *Server) Inject(ctx context.Context, req *connect.Request[pb.InjectReque
 	})
 	if err == nil {
 		err = s.settle(ctx, func(list []*pb.Failure) bool {
-			return slices.ContainsFunc(list, func(x *pb.Failure) bool {
-				return x.GetId() == f.GetId() && x.GetLoss() == f.GetLoss() && x.GetDelay().AsDuration() == f.GetDelay().AsDuration()
-			})
+			return slices.ContainsFunc(list, func(x *pb.Failure) bool { return same(x, f) })
 		})
 	}
 	if err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&pb.InjectResponse{Failure: f}), nil
+}
+
+// same tells whether two failures are of one target and do the same to it.
+func same(a, b *pb.Failure) bool {
+	return a.GetId() == b.GetId() && a.GetLoss() == b.GetLoss() && a.GetDelay().AsDuration() == b.GetDelay().AsDuration()
 }
 
 // Undo implements the method of the schema. It returns when the agents of all workers have links again.

@@ -11,12 +11,13 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "orrery.dev/orrery/api/orrery/v1alpha1"
+	"orrery.dev/orrery/emulation"
 )
 
 // common tells whether an event is one that every agent has: of the plan, or of failures.
 func common(kind string) bool {
-	switch kind {
-	case "link-up", "link-down", "injected", "undone":
+	switch emulation.EventKind(kind) {
+	case emulation.LinkUp, emulation.LinkDown, emulation.Injected, emulation.Undone:
 		return true
 	}
 	return false

@@ -50,7 +50,7 @@ func built(ctx context.Context, t *testing.T) string {
 }
 
 // Machines go from power-on to ready side by side, one by each way of booting, and run the example of three nodes on their way; the server
-// is ended and begun again while firmware loads boot files, is killed and begun again while kernels fetch their roots, and sends no IPv4. The first machine writes the image to its disk, and boots from there with
+// is ended and begun again when the first is at its kernel, is killed and begun again when the last is, and sends no IPv4. The first machine writes the image to its disk, and boots from there with
 // the server gone; a new root that is no root is tried three times, and then the first one again.
 func TestMachines(t *testing.T) {
 	if os.Getenv("ORRERY_VM") == "" {
