@@ -25,6 +25,7 @@ type program struct {
 	name   string   // of the directory below test/cluster that holds the module
 	module string   // whose version is the program's
 	args   []string // for "go build", with VERSION in place of the version
+	c      string   // a directory of the module; its src/*.c become a static program of that name; "" for none
 }
 
 // kubernetes is one binary, since five would take five times the space and
@@ -52,19 +53,31 @@ var containerd2 = program{
 	},
 }
 
+// crio needs a program in C beside it, which pins namespaces.
+var crio = program{
+	name:   "crio",
+	module: "github.com/cri-o/cri-o",
+	args: []string{
+		"-tags=netgo,osusergo,containers_image_openpgp,exclude_graphdriver_btrfs",
+		"-ldflags=-s -w",
+		"github.com/cri-o/cri-o/cmd/crio",
+	},
+	c: "pinns",
+}
+
 // Build builds what clusters need and the cache does not have: Kubernetes, and
-// containerd 2 if asked for. It takes some minutes, and gigabytes of the Go
-// build cache; later it takes no time. Processes that build at the same time
-// wait for each other.
-func Build(ctx context.Context, log func(format string, args ...any), withContainerd2 bool) error {
+// the runtime if it is none of the host's. It takes some minutes, and gigabytes
+// of the Go build cache; later it takes no time. Processes that build at the
+// same time wait for each other.
+func Build(ctx context.Context, log func(format string, args ...any), r Runtime) error {
 	if _, err := kubernetes.get(ctx, log); err != nil {
 		return err
 	}
-	if !withContainerd2 {
-		return nil
+	if p := r.program(); p != nil {
+		_, err := p.get(ctx, log)
+		return err
 	}
-	_, err := containerd2.get(ctx, log)
-	return err
+	return nil
 }
 
 // place says where the sources are, which version they are, and which
@@ -129,11 +142,34 @@ func (p program) get(ctx context.Context, log func(format string, args ...any)) 
 		_ = os.RemoveAll(next)
 		return "", fmt.Errorf("build %s %s: %w", p.name, version, err)
 	}
+	if err := p.compile(ctx, source, next, version); err != nil {
+		_ = os.RemoveAll(next)
+		return "", err
+	}
 	if err := os.Rename(next, out); err != nil {
 		return "", err
 	}
 	log("built %s %s in %v", p.name, version, time.Since(began).Round(time.Second))
 	return out, nil
+}
+
+// compile makes the program in C.
+func (p program) compile(ctx context.Context, source, out, version string) error {
+	if p.c == "" {
+		return nil
+	}
+	dir, err := run(ctx, source, "go", "list", "-m", "-f", "{{.Dir}}", p.module)
+	if err != nil {
+		return fmt.Errorf("find the sources of %s: %w", p.module, err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, p.c, "src", "*.c"))
+	if err != nil {
+		return err
+	}
+	if _, err := run(ctx, source, "gcc", append([]string{"-Os", "-static", "-s", `-DVERSION="` + version + `"`, "-o", filepath.Join(out, p.c)}, files...)...); err != nil {
+		return fmt.Errorf("compile %s of %s %s: %w", p.c, p.name, version, err)
+	}
+	return nil
 }
 
 // hash is that of everything that the program is made of: go.sum holds the
@@ -180,7 +216,7 @@ func buildOwn(ctx context.Context, out string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	_, err = run(ctx, source, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out+"/", "./machine/init", "./multus")
+	_, err = run(ctx, source, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out+"/", "./machine/init", "./modest", "./multus")
 	return err
 }
 

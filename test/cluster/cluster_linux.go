@@ -34,8 +34,7 @@ type Cluster struct {
 	state      state
 	images     []string
 	kube       string // paths of programs
-	containerd string
-	ctr        string
+	containers containers
 
 	ca         *authority
 	tokens     identity
@@ -89,7 +88,7 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	}
 	c.kube = filepath.Join(dir, "kubernetes")
 	if c.options.Workers > 0 {
-		if err := c.findContainerd(ctx); err != nil {
+		if c.containers, err = c.newContainers(ctx); err != nil {
 			return err
 		}
 	}
@@ -100,22 +99,6 @@ func (c *Cluster) prepare(ctx context.Context) error {
 		return errors.Join(err, c.Down())
 	}
 	return nil
-}
-
-func (c *Cluster) findContainerd(ctx context.Context) (err error) {
-	if c.options.Containerd2 {
-		dir, err := containerd2.get(ctx, c.options.Log)
-		if err != nil {
-			return err
-		}
-		c.containerd, c.ctr = filepath.Join(dir, "containerd"), filepath.Join(dir, "ctr")
-		return nil
-	}
-	if c.containerd, err = find("containerd"); err != nil {
-		return err
-	}
-	c.ctr, err = find("ctr")
-	return err
 }
 
 // makeDir makes the directory and writes the first state.

@@ -192,7 +192,7 @@ func TestKilled(t *testing.T) {
 	if reason := Missing(Options{Workers: 1}); reason != "" {
 		t.Skip(reason)
 	}
-	if err := Build(context.Background(), t.Logf, false); err != nil {
+	if err := Build(context.Background(), t.Logf, Containerd); err != nil {
 		t.Skipf("cannot build what a cluster runs: %v", err)
 	}
 	dir := filepath.Join(t.TempDir(), "cluster")

@@ -71,7 +71,7 @@ func (c *Cluster) WaitRunning(ctx context.Context, namespace string, pods ...str
 func (c *Cluster) Sandboxes() (int, error) {
 	n := 0
 	for _, w := range c.workers {
-		names, err := filepath.Glob(w.path("/run/netns/cni-*"))
+		names, err := filepath.Glob(w.path(c.containers.networkNamespaces()))
 		if err != nil {
 			return 0, err
 		}

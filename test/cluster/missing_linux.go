@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -15,16 +16,20 @@ import (
 // programs of Debian that a cluster runs, and the packages that have them.
 var programs = []struct {
 	name, pkg string
-	workers   bool // needed only if there are any
+	workers   bool      // needed only if there are any
+	runtimes  []Runtime // needed only by these; by all if nil
 }{
-	{"etcd", "etcd-server", false},
-	{"nsenter", "util-linux", false},
-	{"containerd", "containerd", true},
-	{"ctr", "containerd", true},
-	{"runc", "runc", true},
-	{"busybox", "busybox-static", true},
-	{"iptables", "iptables", true},
-	{"conntrack", "conntrack", true},
+	{"etcd", "etcd-server", false, nil},
+	{"nsenter", "util-linux", false, nil},
+	{"containerd", "containerd", true, []Runtime{Containerd}},
+	{"ctr", "containerd", true, []Runtime{Containerd}},
+	{"runc", "runc", true, nil},
+	{"conmon", "conmon", true, []Runtime{CRIO}},
+	{"skopeo", "skopeo", true, []Runtime{CRIO}},
+	{"gcc", "gcc", true, []Runtime{CRIO}},
+	{"busybox", "busybox-static", true, nil},
+	{"iptables", "iptables", true, nil},
+	{"conntrack", "conntrack", true, nil},
 }
 
 // Missing says why such a cluster cannot run on this host, and what to do about
@@ -37,7 +42,7 @@ func Missing(o Options) string {
 		return "there is no go command, with which Kubernetes is built; add it to PATH"
 	}
 	for _, p := range programs {
-		if p.workers && o.Workers == 0 || o.Containerd2 && p.pkg == "containerd" {
+		if p.workers && o.Workers == 0 || p.runtimes != nil && !slices.Contains(p.runtimes, o.runtime()) {
 			continue
 		}
 		if _, err := find(p.name); err != nil {

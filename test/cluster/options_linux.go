@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 )
@@ -30,11 +31,10 @@ type Options struct {
 	// Multus puts the stand-in for Multus (command multus) before the default
 	// network, and makes the NetworkAttachmentDefinition resource.
 	Multus bool
-	// Images are archives that every worker's containerd imports.
+	// Images are archives that every worker's runtime imports.
 	Images []string
-	// Containerd2 runs containerd 2, built from its module, instead of the
-	// host's containerd.
-	Containerd2 bool
+	// Runtime makes the containers; Containerd if empty.
+	Runtime Runtime
 	// Dir is where the state goes: a directory that is empty or does not exist
 	// yet. A new one in os.TempDir if empty.
 	Dir string
@@ -85,13 +85,15 @@ func (o Options) worker(n int) Worker {
 	return w
 }
 
+func (o Options) runtime() Runtime { return cmp.Or(o.Runtime, Containerd) }
+
 // check refuses what cannot be made.
 func (o Options) check() error {
 	switch {
 	case o.Workers < 0 || o.Workers > 100:
 		return fmt.Errorf("a cluster of %d workers: choose 0 to 100", o.Workers)
 	case o.Workers == 0 && (o.Multus || o.Network != nil || len(o.Images) > 0):
-		return fmt.Errorf("a control plane alone has no containerd for networks and images: ask for at least one worker")
+		return fmt.Errorf("a control plane alone has no runtime for networks and images: ask for at least one worker")
 	case o.MaxPods < 0 || o.FirstPods < 0:
 		return fmt.Errorf("%d pods on a node: choose at least 1, or 0 for 110", min(o.MaxPods, o.FirstPods))
 	}

@@ -19,7 +19,11 @@ func Start(t testing.TB, o Options) *Cluster {
 	}
 	// Apart from Up and its deadline: a build may take long, and its failure is
 	// the host's, not the cluster's.
-	if err := Build(context.Background(), o.Log, o.Containerd2 && o.Workers > 0); err != nil {
+	runtime := Containerd
+	if o.Workers > 0 {
+		runtime = o.runtime()
+	}
+	if err := Build(context.Background(), o.Log, runtime); err != nil {
 		t.Skipf("cannot build what a cluster runs: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)

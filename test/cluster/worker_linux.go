@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -23,10 +22,10 @@ type worker struct {
 }
 
 const (
-	containerdSocket = "/run/containerd/containerd.sock"
-	pluginDir        = "/opt/cni/bin"
-	stockPlugins     = "/usr/lib/cni"
-	networkDir       = "/etc/cni/net.d"
+	sbinPath     = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	pluginDir    = "/opt/cni/bin"
+	stockPlugins = "/usr/lib/cni"
+	networkDir   = "/etc/cni/net.d"
 )
 
 // kubeletSysctls are the settings that the kubelet makes, unless they have these
@@ -69,106 +68,6 @@ func (w *worker) write(path string, content []byte, mode os.FileMode) error {
 		return err
 	}
 	return os.WriteFile(to, content, mode)
-}
-
-// startContainers writes the networks' configuration, starts containerd and
-// gives it the images.
-func (c *Cluster) startContainers(ctx context.Context, w *worker) error {
-	if err := c.installNetwork(w); err != nil {
-		return err
-	}
-	runc, err := find("runc")
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(c.Dir, "conf", w.Name+"-containerd.toml")
-	if err := os.WriteFile(file, containerdConfig(runc), 0o600); err != nil {
-		return err
-	}
-	process := machine.Process{
-		Name: "containerd", Log: c.log(w.Name + "-containerd"),
-		Args: []string{c.containerd, "--config", file},
-	}
-	path := filepath.Dir(c.containerd) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-	shims, err := c.quietShim(path)
-	if err != nil {
-		return err
-	}
-	process.Env = []string{"PATH=" + shims + ":" + path} // where the shim is looked for
-	if err := w.machine.Run(process); err != nil {
-		return err
-	}
-	err = c.wait(ctx, "containerd of "+w.Name+" answers", func(ctx context.Context) (bool, error) {
-		return w.machine.Command(ctx, c.ctr, "version").Run() == nil, nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, image := range c.images {
-		if err := c.importInto(ctx, w, image); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// shim is what containerd starts for each pod.
-const shim = "containerd-shim-runc-v2"
-
-// quietShim makes a directory with a shim that does not collect its garbage every two minutes, as a program in Go does that has nothing else to do:
-// that took 1,550 shims nine tenths of a core. It does when it has grown to three times what it begins with.
-func (c *Cluster) quietShim(path string) (dir string, err error) {
-	real := ""
-	for _, d := range filepath.SplitList(path) {
-		if _, err := os.Stat(filepath.Join(d, shim)); err == nil {
-			real = filepath.Join(d, shim)
-			break
-		}
-	}
-	if real == "" {
-		return "", fmt.Errorf("there is no %s in %s", shim, path)
-	}
-	dir = filepath.Join(c.Dir, "shims")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	text := "#!/bin/sh\nexport GOGC=off GOMEMLIMIT=24MiB\nexec " + real + " \"$@\"\n"
-	return dir, os.WriteFile(filepath.Join(dir, shim), []byte(text), 0o755)
-}
-
-// containerdConfig is in the form of containerd 1, which containerd 2 reads
-// too. All paths are the defaults.
-//
-// Without CAP_SYS_RESOURCE, containers cannot have an oom_score_adj below
-// their parent's, so that is restricted. AppArmor's profiles would have to be
-// loaded into the host's kernel. The snapshotters that are off need devices or
-// file systems that are not there, and would complain.
-func containerdConfig(runc string) []byte {
-	return fmt.Appendf(nil, `version = 2
-oom_score = 0
-disabled_plugins = [
-  "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
-  "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.erofs",
-  "io.containerd.internal.v1.opt", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing",
-  "io.containerd.nri.v1.nri",
-]
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = %q
-  disable_apparmor = true
-  restrict_oom_score_adj = true
-  disable_tcp_service = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = %q
-    conf_dir = %q
-  [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "overlayfs"
-    default_runtime_name = "runc"
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-      runtime_type = "io.containerd.runc.v2"
-      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-        BinaryName = %q
-        SystemdCgroup = false
-`, PauseImage, pluginDir, networkDir, runc)
 }
 
 // installNetwork puts plugins and network configurations in their places.
@@ -325,7 +224,7 @@ func (c *Cluster) kubeletConfig(w *worker, server identity) map[string]any {
 	config := map[string]any{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
 		"address":                  families(c.options, "0.0.0.0", "::")[0],
-		"containerRuntimeEndpoint": "unix://" + containerdSocket,
+		"containerRuntimeEndpoint": "unix://" + c.containers.socket(),
 		"tlsCertFile":              server.certFile,
 		"tlsPrivateKeyFile":        server.keyFile,
 		"authentication": map[string]any{
@@ -363,32 +262,4 @@ var quiet = map[string]any{
 	"localStorageCapacityIsolation": false,
 	"syncFrequency":                 "10m",
 	"volumeStatsAggPeriod":          "-1s",
-}
-
-// Import gives an archive of images (docker save, or an OCI layout) to the
-// containerd of every worker.
-func (c *Cluster) Import(ctx context.Context, archive string) error {
-	for _, w := range c.workers {
-		if err := c.importInto(ctx, w, archive); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *Cluster) importInto(ctx context.Context, w *worker, archive string) error {
-	f, err := os.Open(archive)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	// By standard input, since not every path of the host is on the worker.
-	cmd := w.machine.Command(ctx, c.ctr, "--namespace", "k8s.io", "images", "import", "-")
-	cmd.Stdin = f
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("import %s on %s: %w: %s", archive, w.Name, err, tail(output.String(), 10))
-	}
-	return nil
 }

@@ -35,13 +35,13 @@ func command(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet(args[0], flag.ExitOnError)
 	o := &cluster.Options{}
 	o.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
-	flags.BoolVar(&o.Containerd2, "containerd2", false, "with containerd 2, built from its module")
+	flags.TextVar(&o.Runtime, "runtime", cluster.Containerd, "what makes containers: containerd, containerd2 or cri-o; the last two are built from their modules")
 	switch args[0] {
 	case "build":
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
 		}
-		return cluster.Build(ctx, o.Log, o.Containerd2)
+		return cluster.Build(ctx, o.Log, o.Runtime)
 	case "up":
 		return up(ctx, flags, o, args[1:])
 	case "down":

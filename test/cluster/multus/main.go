@@ -58,8 +58,8 @@ func open(args *skel.CmdArgs) (*config, *attachment, error) {
 	if c.BinDir != "" {
 		path = append(path, c.BinDir)
 	}
-	// libcni keeps results below CNIDir's parent, its usual place.
-	a.cni = libcni.NewCNIConfigWithCacheDir(path, filepath.Dir(c.CNIDir), nil)
+	// Not libcni's usual place for results, in which CRI-O looks for those of its own networks.
+	a.cni = libcni.NewCNIConfigWithCacheDir(path, c.CNIDir, nil)
 	return c, a, nil
 }
 

@@ -30,7 +30,7 @@ type options struct {
 	first         int // pods of the first worker; 0 for an equal share
 	keep          time.Duration
 	routing       string
-	containerd2   bool
+	runtime       cluster.Runtime
 	force         bool
 }
 
@@ -41,7 +41,7 @@ func main() {
 	flag.IntVar(&o.first, "first", 0, "how many of them the first worker takes; an equal share by default")
 	flag.DurationVar(&o.keep, "keep", 30*time.Second, "how long to keep them")
 	flag.StringVar(&o.routing, "routing", "oracle", "routing protocol: oracle, ospf3 (BIRD) or isis (FRR)")
-	flag.BoolVar(&o.containerd2, "containerd2", false, "with containerd 2, built from its module")
+	flag.TextVar(&o.runtime, "runtime", cluster.Containerd, "what makes containers: containerd, containerd2 or cri-o; the last two are built from their modules")
 	flag.BoolVar(&o.force, "force", false, "go on although something is missing")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -65,7 +65,7 @@ func run(ctx context.Context, o *options) (err error) {
 		share = (o.pods - o.first + o.workers - 2) / (o.workers - 1)
 	}
 	c := cluster.Options{
-		Workers: o.workers, IPv6: true, Multus: true, Containerd2: o.containerd2,
+		Workers: o.workers, IPv6: true, Multus: true, Runtime: o.runtime,
 		MaxPods: share + margin, PodCIDRs: prefixes,
 		Log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) },
 	}
