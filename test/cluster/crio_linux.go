@@ -32,13 +32,12 @@ func newCRIO(c *Cluster, dir string) (*crioRuntime, error) {
 
 func (*crioRuntime) socket() string { return "/run/crio/crio.sock" }
 
-func (*crioRuntime) networkNamespaces() string { return pinned + "/netns/*" }
+func (*crioRuntime) networkNamespaces() string { return "/run/netns/*" }
 
-// Where on a worker images, containers and namespaces are.
+// Where on a worker images and containers are.
 const (
 	storageRoot = "/var/lib/containers/storage"
 	storageRun  = "/run/containers/storage"
-	pinned      = "/run/crio/ns" // namespaces
 )
 
 func (r *crioRuntime) start(ctx context.Context, w *worker) error {
@@ -81,7 +80,6 @@ cgroup_manager = "cgroupfs"
 conmon_cgroup = "pod"
 apparmor_profile = "unconfined"
 pinns_path = %q
-namespaces_dir = %q
 enable_criu_support = false
 [crio.runtime.runtimes.runc]
 runtime_path = %q
@@ -96,7 +94,7 @@ network_dir = %q
 plugin_dirs = [%q]
 [crio.nri]
 enable_nri = false
-`, storageRoot, storageRun, r.socket(), r.pinns, pinned, filepath.Join(r.cluster.Dir, "bin", "modest"), r.conmon, PauseImage, policy, networkDir, pluginDir)
+`, storageRoot, storageRun, r.socket(), r.pinns, filepath.Join(r.cluster.Dir, "bin", "modest"), r.conmon, PauseImage, policy, networkDir, pluginDir)
 }
 
 // load takes what docker save makes.
