@@ -121,3 +121,16 @@ func Write(archive, imageName string, image v1.Image) error {
 	}
 	return os.Rename(next.Name(), archive)
 }
+
+// Names are those of the images in an archive, for each in the archive's order.
+func Names(archive string) ([][]string, error) {
+	manifest, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(archive) })
+	if err != nil {
+		return nil, fmt.Errorf("read the images in %s: %w", archive, err)
+	}
+	names := make([][]string, len(manifest))
+	for i, image := range manifest {
+		names[i] = image.RepoTags
+	}
+	return names, nil
+}

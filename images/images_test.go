@@ -66,6 +66,18 @@ func archive(t *rapid.T, i Image, epoch time.Time, file string) []byte {
 	return content
 }
 
+func TestNamesOfNoArchive(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(file, []byte("no archive"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{file, file + ".missing"} {
+		if names, err := Names(bad); err == nil || !strings.Contains(err.Error(), bad) {
+			t.Errorf("the images are %q, %v", names, err)
+		}
+	}
+}
+
 // What comes out of an archive is what went in.
 func TestArchive(t *testing.T) {
 	epoch := time.Unix(1700000000, 0).UTC()
@@ -84,6 +96,9 @@ func TestArchive(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "deep", "image.tar")
 	if err := Write(file, image.Name, built); err != nil {
 		t.Fatal(err)
+	}
+	if names, err := Names(file); err != nil || len(names) != 1 || !slices.Equal(names[0], []string{image.Name}) {
+		t.Errorf("the archive's images are %q, %v", names, err)
 	}
 	read, err := tarball.ImageFromPath(file, nil)
 	if err != nil {

@@ -3,17 +3,15 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-
+	"orrery.dev/orrery/images"
 	"orrery.dev/orrery/test/cluster/machine"
 )
 
-// crioRuntime is CRI-O. It keeps a process of C beside each container (conmon), not one of Go beside each pod, which writes the container's log
-// itself: CRI-O holds no descriptor of a pod that runs.
+// crioRuntime is CRI-O. Beside each container it keeps a process of C (conmon), which writes the log itself, and no container that pauses; of a pod that
+// runs it holds three descriptors, of namespaces.
 type crioRuntime struct {
 	cluster                       *Cluster
 	daemon, pinns, conmon, skopeo string // paths
@@ -42,7 +40,7 @@ const (
 
 func (r *crioRuntime) start(ctx context.Context, w *worker) error {
 	c := r.cluster
-	policy := filepath.Join(c.Dir, "conf", "policy.json")
+	policy := filepath.Join(c.Dir, "conf", w.Name+"-policy.json")
 	if err := os.WriteFile(policy, []byte(`{"default": [{"type": "insecureAcceptAnything"}]}`), 0o600); err != nil {
 		return err
 	}
@@ -99,12 +97,12 @@ enable_nri = false
 
 // load takes what docker save makes.
 func (r *crioRuntime) load(ctx context.Context, w *worker, archive string) error {
-	manifest, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(archive) })
+	archived, err := images.Names(archive)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", archive, err)
+		return err
 	}
-	for i, image := range manifest {
-		for _, name := range image.RepoTags {
+	for i, names := range archived {
+		for _, name := range names {
 			err := pass(ctx, w, archive, r.skopeo, "--insecure-policy", "copy", "--quiet",
 				fmt.Sprintf("docker-archive:/dev/stdin:@%d", i),
 				fmt.Sprintf("containers-storage:[overlay@%s+%s]%s", storageRoot, storageRun, name))
