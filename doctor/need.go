@@ -43,6 +43,8 @@ type Need struct {
 
 	// Requests of all pods, if nodes are pods: CPUs and bytes.
 	PodCPU, PodMemory float64
+	// Containers is the runtime that makes pods.
+	Containers Containers
 
 	// Software lists the routing suites that are needed: router.BIRD, router.FRR.
 	Software []string

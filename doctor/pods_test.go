@@ -42,11 +42,14 @@ func TestPodsThatDoNotFit(t *testing.T) {
 	whole := doctor.Need{Nodes: 2000, Descriptors: 12256, Memory: 2 << 30}
 	have := roomy()
 	have.DescriptorsNow, have.DescriptorsMost = 20000, 20000
-	f := find(t, doctor.ExamineWorker(doctor.NeedOfWorker(whole, 1), have), "open files of containerd")
+	f := find(t, doctor.ExamineWorker(doctor.NeedOfWorker(whole, 1, doctor.Containerd), have), "open files of containerd")
 	if f.Verdict != doctor.Missing || !strings.Contains(f.Consequence, "the first 1,650") {
 		t.Errorf("2,000 pods on one worker: %s", f.Sentence())
 	}
-	two := doctor.ExamineWorker(doctor.NeedOfWorker(whole, 2), have)
+	if crio := doctor.ExamineWorker(doctor.NeedOfWorker(whole, 1, doctor.CRIO), have); !doctor.Healthy(crio) {
+		t.Errorf("2,000 pods on one worker with CRI-O: %v", doctor.Refusals(crio))
+	}
+	two := doctor.ExamineWorker(doctor.NeedOfWorker(whole, 2, doctor.Containerd), have)
 	if !doctor.Healthy(two) {
 		t.Errorf("2,000 pods on two workers: %v", doctor.Refusals(two))
 	}
@@ -56,11 +59,11 @@ func TestPodsThatDoNotFit(t *testing.T) {
 		}
 	}
 	have.RealTimeGroups = true
-	if f := find(t, doctor.ExamineWorker(doctor.NeedOfWorker(whole, 2), have), "real-time priority of containers"); f.Verdict != doctor.Note {
+	if f := find(t, doctor.ExamineWorker(doctor.NeedOfWorker(whole, 2, doctor.Containerd), have), "real-time priority of containers"); f.Verdict != doctor.Note {
 		t.Errorf("control groups without real-time: %s", f.Sentence())
 	}
 	have.PIDMax = 32768
-	if f := find(t, doctor.ExamineWorker(doctor.NeedOfWorker(whole, 1), have), "threads"); f.Verdict != doctor.Missing || len(f.Settings) == 0 {
+	if f := find(t, doctor.ExamineWorker(doctor.NeedOfWorker(whole, 1, doctor.Containerd), have), "threads"); f.Verdict != doctor.Missing || len(f.Settings) == 0 {
 		t.Errorf("40,000 threads with a pid_max of 32768: %s", f.Sentence())
 	}
 }
@@ -73,7 +76,7 @@ func TestRequestsOfPods(t *testing.T) {
 		cpu, memory float64
 		want        string
 	}{{10, 2000 * 16 << 20, "the first 360 stay"}, {1, 2000 * 16 << 20, "the first 1,382 stay"}, {1.8, 8 << 30, ""}} {
-		f := find(t, doctor.ExamineWorker(doctor.NeedOfWorker(doctor.Need{Nodes: 2000, PodCPU: c.cpu, PodMemory: c.memory}, 1), have), "requests of pods")
+		f := find(t, doctor.ExamineWorker(doctor.NeedOfWorker(doctor.Need{Nodes: 2000, PodCPU: c.cpu, PodMemory: c.memory}, 1, doctor.Containerd), have), "requests of pods")
 		if c.want == "" && f.Verdict != doctor.OK || c.want != "" && (f.Verdict != doctor.Missing || !strings.Contains(f.Consequence, c.want)) {
 			t.Errorf("%g CPUs, %g bytes: %s, want %q", c.cpu, c.memory, f.Sentence(), c.want)
 		}
@@ -89,7 +92,7 @@ func TestSharesOfWorkers(t *testing.T) {
 			Memory: rapid.Int64Range(0, 1<<40).Draw(t, "memory"),
 		}
 		workers := rapid.IntRange(1, 50).Draw(t, "workers")
-		few, many := doctor.NeedOfWorker(whole, workers), doctor.NeedOfWorker(whole, workers+1)
+		few, many := doctor.NeedOfWorker(whole, workers, doctor.Containerd), doctor.NeedOfWorker(whole, workers+1, doctor.Containerd)
 		if many.Nodes > few.Nodes || many.Threads > few.Threads || many.Memory > few.Memory {
 			t.Fatalf("%d workers need %+v, one more needs %+v", workers, few, many)
 		}

@@ -66,7 +66,9 @@ func (k *Kubernetes) Group(node string) int {
 //
 // CPU: what daemons took of a 66-satellite network at rest, hellos every second, on two
 // cores at 2.6 GHz: BIRD's OSPFv3 0.6 thousandths of a CPU, FRR's ospf6d and zebra 1.1, its
-// isisd and zebra 2.2. Memory: the proportional set size of the daemons (docs/scale.md)
+// isisd and zebra 2.2. Without a daemon there is nothing to measure but the pod's first
+// process, which waits; a thousandth, the least that can be requested, would let no worker
+// have 1,000 pods a CPU. Memory: the proportional set size of the daemons (docs/scale.md)
 // with the pod's first process and the largest tables that were seen.
 func DefaultRequests(daemon string) map[string]string {
 	switch daemon {
@@ -75,7 +77,7 @@ func DefaultRequests(daemon string) map[string]string {
 	case "bird":
 		return map[string]string{"cpu": "1m", "memory": "8Mi"}
 	default:
-		return map[string]string{"cpu": "1m", "memory": "4Mi"}
+		return map[string]string{"memory": "4Mi"}
 	}
 }
 

@@ -35,8 +35,12 @@ scenario's nodes are pods.`,
 	output := outputFlag(c, "table", "json", "csv")
 	kubernetes := c.Flags().Bool("kubernetes", false, "judge this host as a worker that has the nodes as pods")
 	workers := c.Flags().Int("workers", 1, "with --kubernetes: over how many workers the pods are spread")
+	runtime := c.Flags().String("runtime", doctor.Containerd.Name, "with --kubernetes: the workers' container runtime, containerd or cri-o")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		containers, err := doctor.ContainersOf(*runtime)
 		switch {
+		case err != nil:
+			return usageError(err)
 		case *workers < 1:
 			return usageError(fmt.Errorf("%d workers: want 1 at least", *workers))
 		case *kubernetes && len(args) == 0:
@@ -58,7 +62,7 @@ scenario's nodes are pods.`,
 		}
 		examine := doctor.Examine
 		if *kubernetes {
-			need, examine = doctor.NeedOfWorker(need, *workers), doctor.ExamineWorker
+			need, examine = doctor.NeedOfWorker(need, *workers, containers), doctor.ExamineWorker
 		}
 		findings := examine(need, doctor.Gather(cmd.Context(), doctor.System{}, need, rundir.Root()))
 		if err := printFindings(os.Stdout, findings, *output); err != nil {

@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"orrery.dev/orrery/doctor"
 	"orrery.dev/orrery/test/cluster"
 	"orrery.dev/orrery/test/endtoend"
 )
@@ -51,6 +52,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// containers is the runtime as orrery doctor calls it.
+func (o *options) containers() string {
+	if o.runtime == cluster.CRIO {
+		return doctor.CRIO.Name
+	}
+	return doctor.Containerd.Name
 }
 
 // margin is room on a worker for what is not measured: agent and operator.
@@ -88,7 +97,7 @@ func run(ctx context.Context, o *options) (err error) {
 	if err := os.WriteFile(file, []byte(scenarioOf(o)), 0o600); err != nil {
 		return err
 	}
-	doctor := exec.CommandContext(ctx, filepath.Join(dir, "orrery"), "doctor", "--kubernetes", fmt.Sprintf("--workers=%d", o.workers), file)
+	doctor := exec.CommandContext(ctx, filepath.Join(dir, "orrery"), "doctor", "--kubernetes", fmt.Sprintf("--workers=%d", o.workers), "--runtime="+o.containers(), file)
 	doctor.Stdout, doctor.Stderr = os.Stdout, os.Stderr
 	if err := doctor.Run(); err != nil && !o.force {
 		return fmt.Errorf("the host lacks something, see above; -force goes on nevertheless: %w", err)

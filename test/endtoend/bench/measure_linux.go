@@ -110,7 +110,8 @@ func (m *measurement) start(ctx context.Context, began time.Time) error {
 			return nil
 		}
 		if now.Sub(moved) > stuck {
-			return fmt.Errorf("stuck at %d pods for %v; see 'kubectl get events' and the logs in %s", n, stuck, m.cluster.Dir)
+			why, err := m.cluster.Kubectl(ctx, nil, "get", "scenario", "bench", `--output=jsonpath={range .status.conditions[*]}{.type}={.status}: {.message}{"\n"}{end}`)
+			return errors.Join(fmt.Errorf("stuck at %d pods for %v; the scenario says\n%s", n, stuck, why), err)
 		}
 		select {
 		case <-ctx.Done():
