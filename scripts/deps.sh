@@ -33,6 +33,8 @@ cluster_packages=(
   "${test_packages[@]}"
   "containerd containerd"
   "runc runc"
+  "conmon conmon"                    # for CRI-O, which is built
+  "skopeo skopeo"
   "containernetworking-plugins /usr/lib/cni/ptp"
   "etcd-server etcd"
   "iptables iptables"

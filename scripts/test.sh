@@ -91,7 +91,7 @@ cluster() {
   # Apart from the tests, so that it does not count against their time. If it
   # fails the tests skip, and say why.
   echo "== programs of the clusters"
-  go run ./test/cluster/ctl build || true
+  go run ./test/cluster/ctl build -runtime cri-o || true
   local race=
   if command -v "$(go env CC)" >/dev/null; then
     race=-race # costs nothing: the tests only wait for other programs

@@ -1,7 +1,7 @@
 // Package cluster runs real Kubernetes clusters for tests, on one host, without
 // a container engine or an image registry: etcd, kube-apiserver,
-// kube-controller-manager and kube-scheduler, and on each worker containerd
-// and a kubelet.
+// kube-controller-manager and kube-scheduler, and on each worker containerd (or
+// CRI-O) and a kubelet.
 //
 // The control plane and each worker are machines of their own (package
 // machine), joined by an Ethernet bridge that is the cluster's alone:

@@ -17,18 +17,17 @@ import (
 	"orrery.dev/orrery/test/cluster"
 )
 
-// iridium is examples/iridium.yaml as it is. ORRERY_IRIDIUM=small gives it two of its planes,
-// and two stations that these always serve: near one pole and at the other.
-func iridium(t *testing.T) (text, a, b string) {
+// iridium is examples/iridium.yaml: as it is, or two of its planes, and two stations that these always serve: near one pole and at the other.
+func iridium(t *testing.T, small bool) (text, a, b string) {
 	t.Helper()
 	file, err := os.ReadFile("../../examples/iridium.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if os.Getenv("ORRERY_IRIDIUM") != "small" {
-		return string(file), "svalbard", "fucino"
-	}
 	text = string(file)
+	if !small {
+		return text, "svalbard", "fucino"
+	}
 	for from, to := range map[string]string{"planes: 6": "planes: 2", "phasing: 3": "phasing: 1", "raanSpread: 189.6deg": "raanSpread: 63.2deg"} {
 		if !strings.Contains(text, from) {
 			t.Fatalf("iridium.yaml has no %q", from)
@@ -46,7 +45,7 @@ func iridium(t *testing.T) (text, a, b string) {
 `), "svalbard", "south-pole"
 }
 
-// TestIridium runs iridium.yaml as pods on two workers:
+// TestIridium runs iridium.yaml as pods on two workers; with ORRERY_IRIDIUM=small, two of its planes:
 //
 //	w1                                  w2
 //	┌────────────────────────────┐      ┌────────────────────────────┐
@@ -56,7 +55,7 @@ func iridium(t *testing.T) (text, a, b string) {
 func TestIridium(t *testing.T) {
 	b := install(t, cluster.Options{Workers: 2, IPv6: true, Multus: true, MaxPods: 200})
 	ctx := patient(t)
-	text, from, to := iridium(t)
+	text, from, to := iridium(t, os.Getenv("ORRERY_IRIDIUM") == "small")
 
 	b.refuses(ctx, t, text)
 	began := time.Now()
@@ -78,15 +77,41 @@ func TestIridium(t *testing.T) {
 	t.Run("crash", func(t *testing.T) { b.crash(t, from, to) })
 	t.Run("away", func(t *testing.T) { b.away(t, from, to) })
 	t.Run("lost", func(t *testing.T) { b.lost(t, from, to) })
-	t.Run("deletion", func(t *testing.T) {
-		ctx := patient(t)
-		if _, err := b.Kubectl(ctx, nil, "delete", "scenario", "iridium"); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "no pod is left", func() (bool, string) {
-			out, err := b.Kubectl(ctx, nil, "get", "pods", "--output=name")
-			return err == nil && len(out) == 0, fmt.Sprint(string(out), err)
-		})
+	t.Run("deletion", b.deletion)
+}
+
+// TestCRIO runs two planes of iridium.yaml as pods on a worker whose container runtime is CRI-O.
+func TestCRIO(t *testing.T) {
+	b := install(t, cluster.Options{Workers: 1, IPv6: true, Multus: true, Runtime: cluster.CRIO})
+	ctx := patient(t)
+	text, from, to := iridium(t, true)
+	began := time.Now()
+	if err := b.Apply(ctx, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.WaitFor(ctx, "condition=Running", "scenario/iridium"); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("all pods are ready after %.1f s", time.Since(began).Seconds())
+	eventually(t, from+" reaches "+to, func() (bool, string) {
+		_, err := b.Orrery(ctx, "ping", from, to, "-c", "1")
+		return err == nil, fmt.Sprint(err)
+	})
+	if out, err := b.Orrery(ctx, "exec", from, "--", "ip", "-6", "address"); err != nil || !strings.Contains(out, "fe80") {
+		t.Errorf("exec: %v\n%s", err, out)
+	}
+	t.Run("deletion", b.deletion)
+}
+
+// deletion of the scenario takes its pods with it.
+func (i *Installed) deletion(t *testing.T) {
+	ctx := patient(t)
+	if _, err := i.Kubectl(ctx, nil, "delete", "scenario", "iridium"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "no pod is left", func() (bool, string) {
+		out, err := i.Kubectl(ctx, nil, "get", "pods", "--output=name")
+		return err == nil && len(out) == 0, fmt.Sprint(string(out), err)
 	})
 }
 
