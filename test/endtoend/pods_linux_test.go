@@ -59,13 +59,7 @@ func TestIridium(t *testing.T) {
 
 	b.refuses(ctx, t, text)
 	began := time.Now()
-	if err := b.Apply(ctx, text); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.WaitFor(ctx, "condition=Running", "scenario/iridium"); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("all pods are ready after %.1f s", time.Since(began).Seconds())
+	b.run(ctx, t, text)
 	eventually(t, from+" reaches "+to, func() (bool, string) {
 		_, err := b.Orrery(ctx, "path", from, to)
 		return err == nil, fmt.Sprint(err)
@@ -85,14 +79,7 @@ func TestCRIO(t *testing.T) {
 	b := install(t, cluster.Options{Workers: 1, IPv6: true, Multus: true, Runtime: cluster.CRIO})
 	ctx := patient(t)
 	text, from, to := iridium(t, true)
-	began := time.Now()
-	if err := b.Apply(ctx, text); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.WaitFor(ctx, "condition=Running", "scenario/iridium"); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("all pods are ready after %.1f s", time.Since(began).Seconds())
+	b.run(ctx, t, text)
 	eventually(t, from+" reaches "+to, func() (bool, string) {
 		_, err := b.Orrery(ctx, "ping", from, to, "-c", "1")
 		return err == nil, fmt.Sprint(err)
@@ -101,6 +88,19 @@ func TestCRIO(t *testing.T) {
 		t.Errorf("exec: %v\n%s", err, out)
 	}
 	t.Run("deletion", b.deletion)
+}
+
+// run applies the scenario and waits until all of its pods are ready.
+func (i *Installed) run(ctx context.Context, t *testing.T, text string) {
+	t.Helper()
+	began := time.Now()
+	if err := i.Apply(ctx, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.WaitFor(ctx, "condition=Running", "scenario/iridium"); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("all pods are ready after %.1f s", time.Since(began).Seconds())
 }
 
 // deletion of the scenario takes its pods with it.
