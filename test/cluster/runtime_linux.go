@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 )
@@ -106,7 +105,7 @@ func pass(ctx context.Context, w *worker, archive string, args ...string) error 
 	cmd := w.machine.Command(ctx, args...)
 	cmd.Stdin = f
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return errors.New(tail(fmt.Sprintf("import %s on %s: %v: %s", archive, w.Name, err, output), 10))
+		return fmt.Errorf("import %s on %s: %w: %s", archive, w.Name, err, tail(string(output), 10))
 	}
 	return nil
 }
