@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,8 +67,8 @@ type Options struct {
 	MaxRuns int
 	// Again replaces complete runs that were made of something else.
 	Again bool
-	// AtOnce is how many runs go on at the same time; 0 is 1. More share the host, and
-	// the verdict of each says whether it was large enough.
+	// AtOnce is how many runs go on at the same time, and the next so many begin when all of them have
+	// ended; 0 is 1. More share the host, and the verdict of each says whether it was large enough.
 	AtOnce int
 	// Turn, if it is not nil, is called before each run, which begins when it returns. An error is the end of all.
 	Turn     func(context.Context) error
@@ -95,14 +96,24 @@ func (e *Experiment) Do(ctx context.Context, o Options) error {
 	}
 	// What is there is looked at first: hours of work are not begun if it cannot be kept,
 	// and what it says of itself stays as it is.
-	kept := make([]*record.Run, len(runs))
+	type task struct {
+		step Step
+		text []byte // of its scenario
+	}
+	var kept, missing []task
 	for i, r := range runs {
-		j, _, err := e.job(r, o.Out)
+		j, text, err := e.job(r, o.Out)
 		if err != nil {
 			return err
 		}
-		if kept[i], err = keep(j, o.Again); err != nil {
+		t := task{Step{Run: r, Number: i + 1, Of: len(runs), Job: j}, text}
+		if t.step.Record, err = keep(j, o.Again); err != nil {
 			return err
+		}
+		if t.step.Record == nil {
+			missing = append(missing, t)
+		} else {
+			kept = append(kept, t)
 		}
 	}
 	m := e.manifest()
@@ -113,58 +124,50 @@ func (e *Experiment) Do(ctx context.Context, o Options) error {
 		mu     sync.Mutex // guards the manifest, and calls of Tell
 		failed int
 	)
-	all, running := errgroup.WithContext(ctx)
-	all.SetLimit(max(1, o.AtOnce))
-	for i, r := range runs {
-		if running.Err() != nil {
-			break // or a run that was not begun would be told of
+	tell := func(s Step, state State) {
+		s.State = state
+		if o.Tell != nil {
+			o.Tell(s)
 		}
-		all.Go(func() error {
-			step := Step{Run: r, Number: i + 1, Of: len(runs)}
-			tell := func(s State, rec *record.Run, err error) {
-				step.State, step.Record, step.Err = s, rec, err
-				if o.Tell != nil {
-					o.Tell(step)
-				}
-			}
-			j, text, err := e.job(r, o.Out)
-			if err != nil {
-				return err
-			}
-			step.Job = j
-			mu.Lock()
-			defer mu.Unlock()
-			if kept[i] != nil {
-				tell(Kept, kept[i], nil)
-				return nil
-			}
-			if o.Turn != nil {
-				mu.Unlock()
-				err = o.Turn(running)
-				mu.Lock()
-			}
-			if err := errors.Join(err, running.Err()); err != nil {
-				return err
-			}
-			tell(Started, nil, nil)
-			mu.Unlock()
-			done, err := launch(running, o.Launcher, j, text)
-			mu.Lock()
-			if running.Err() != nil {
-				return running.Err()
-			}
-			if err != nil {
-				failed++
-				m.Failures[r.String()] = err.Error()
-				tell(Failed, nil, err)
-			} else {
-				tell(Done, done, nil)
-			}
-			return m.write(o.Out)
-		})
 	}
-	if err := errors.Join(all.Wait(), ctx.Err()); err != nil {
-		return err
+	for _, t := range kept {
+		tell(t.step, Kept)
+	}
+	// In rounds: making a network and removing it holds up the kernel's one lock of network devices, and
+	// with it carriers and routes of runs that are being measured.
+	for round := range slices.Chunk(missing, max(1, o.AtOnce)) {
+		all, running := errgroup.WithContext(ctx)
+		for _, t := range round {
+			all.Go(func() error {
+				var err error
+				if o.Turn != nil {
+					err = o.Turn(running)
+				}
+				if err := errors.Join(err, running.Err()); err != nil {
+					return err // or a run that was not begun would be told of
+				}
+				mu.Lock()
+				tell(t.step, Started)
+				mu.Unlock()
+				t.step.Record, t.step.Err = launch(running, o.Launcher, t.step.Job, t.text)
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case running.Err() != nil:
+					return running.Err()
+				case t.step.Err != nil:
+					failed++
+					m.Failures[t.step.Run.String()] = t.step.Err.Error()
+					tell(t.step, Failed)
+				default:
+					tell(t.step, Done)
+				}
+				return m.write(o.Out)
+			})
+		}
+		if err := errors.Join(all.Wait(), ctx.Err()); err != nil {
+			return err
+		}
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d runs %w; the same command tries them again and keeps the others", failed, len(runs), ErrFailed)
