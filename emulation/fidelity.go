@@ -86,6 +86,8 @@ func (x *examiner) examine(ctx context.Context) fabric.Counters {
 	verdict, changed := x.judge.Note(reading)
 	if r.recorder.judge(reading, verdict, f) {
 		x.settle()
+		status := r.Status()
+		r.recorder.begin(&status)
 	}
 	if changed {
 		r.events.add(Event{Kind: FidelityChanged, Text: verdict.String()})

@@ -199,6 +199,16 @@ func (c *recorder) judge(reading fidelity.Reading, v fidelity.Verdict, carrying 
 	return settle
 }
 
+// begin notes how far routing has come when the measured span begins.
+func (c *recorder) begin(s *Status) {
+	if c == nil || !s.HasAdjacencies {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.about.Adjacencies = &record.Adjacencies{Up: s.Adjacencies, Possible: s.AdjacenciesPossible}
+}
+
 // over tells whether the span was measured as a whole.
 func (c *recorder) over(now time.Duration) bool {
 	return c.config.Span > 0 && now >= c.config.WarmUp+c.config.Span

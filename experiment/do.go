@@ -138,17 +138,18 @@ func (e *Experiment) Do(ctx context.Context, o Options) error {
 	for round := range slices.Chunk(missing, max(1, o.AtOnce)) {
 		all, running := errgroup.WithContext(ctx)
 		for _, t := range round {
+			var err error
+			if o.Turn != nil {
+				err = o.Turn(running)
+			}
+			if err := errors.Join(err, running.Err()); err != nil {
+				all.Go(func() error { return err }) // it ends those that have begun
+				break
+			}
+			mu.Lock()
+			tell(t.step, Started)
+			mu.Unlock()
 			all.Go(func() error {
-				var err error
-				if o.Turn != nil {
-					err = o.Turn(running)
-				}
-				if err := errors.Join(err, running.Err()); err != nil {
-					return err // or a run that was not begun would be told of
-				}
-				mu.Lock()
-				tell(t.step, Started)
-				mu.Unlock()
 				t.step.Record, t.step.Err = launch(running, o.Launcher, t.step.Job, t.text)
 				mu.Lock()
 				defer mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"orrery.dev/orrery/experiment"
@@ -60,38 +61,26 @@ func launcher() *experimenttest.Launcher {
 	}}
 }
 
-// Two runs share the host, never three: each of four waits for a second one.
+// Two runs share the host: the first one to end has no successor until the other one has ended.
 func TestAtOnce(t *testing.T) {
+	synctest.Test(t, testAtOnce)
+}
+
+func testAtOnce(t *testing.T) {
 	e, out := load(t, file), filepath.Join(t.TempDir(), "out")
-	l := launcher()
-	var going atomic.Int32
-	meet := make(chan struct{})
-	l.Meanwhile = func() {
-		if n := going.Add(1); n > 2 {
-			t.Errorf("%d runs go on at the same time", n)
+	failed := errors.New("no record is made: what compresses it cannot be in a bubble")
+	var begun atomic.Int32
+	l := &experimenttest.Launcher{Fail: map[string]error{"isis": failed, "ospf": failed}, Meanwhile: func() {
+		nth := begun.Add(1)
+		time.Sleep(time.Duration(nth) * time.Minute)
+		if n := begun.Load(); n != (nth+1)/2*2 {
+			t.Errorf("when run %d ends, %d have begun", nth, n)
 		}
-		select {
-		case meet <- struct{}{}:
-		case <-meet:
-		case <-time.After(30 * time.Second):
-			t.Error("a run goes on alone")
-		}
-		going.Add(-1)
-	}
-	var told []experiment.State
-	if err := e.Do(t.Context(), experiment.Options{Out: out, AtOnce: 2, Launcher: l, Tell: func(s experiment.Step) { told = append(told, s.State) }}); err != nil {
-		t.Fatal(err)
-	}
-	count := func(want experiment.State) (n int) {
-		for _, s := range told {
-			if s == want {
-				n++
-			}
-		}
-		return n
-	}
-	if len(l.Launched) != 4 || count(experiment.Started) != 4 || count(experiment.Done) != 4 {
-		t.Errorf("launched %v, told %v", l.Launched, told)
+	}}
+	told := make(map[experiment.State]int)
+	err := e.Do(t.Context(), experiment.Options{Out: out, AtOnce: 2, Launcher: l, Tell: func(s experiment.Step) { told[s.State]++ }})
+	if !errors.Is(err, experiment.ErrFailed) || len(l.Launched) != 4 || told[experiment.Started] != 4 || told[experiment.Failed] != 4 {
+		t.Errorf("launched %v, told %v: %v", l.Launched, told, err)
 	}
 }
 

@@ -27,6 +27,8 @@ type Run struct {
 
 	Span    Span    `json:"span"`
 	Outcome Outcome `json:"outcome"`
+	// Adjacencies when the measured span began; nil if no daemon tells of any.
+	Adjacencies *Adjacencies `json:"adjacencies,omitempty"`
 	// Fidelity is the verdict on the measured span.
 	Fidelity Verdict `json:"fidelity"`
 	// Unobserved says in one sentence each what was asked for and could not be
@@ -90,6 +92,13 @@ type Outcome struct {
 	// Converged is when every pair of stations had reached each other, in µs of
 	// scenario time; -1 if that never was.
 	Converged int64 `json:"converged_us"`
+}
+
+// Adjacencies as daemons report them, each seen from both of its ends.
+type Adjacencies struct {
+	Up int `json:"up"`
+	// Possible are those between routers whose links were up.
+	Possible int `json:"possible"`
 }
 
 // The levels of fidelity, from the best to the worst.

@@ -189,6 +189,9 @@ func (r *Report) add(dir string) error {
 	for _, note := range f.Run.Unobserved {
 		r.Absent = append(r.Absent, Absence{Variant: v.Title, Run: name, Why: "not observed: " + note})
 	}
+	if a := f.Run.Adjacencies; a != nil && a.Up < a.Possible {
+		absent(fmt.Sprintf("%d of %d adjacencies were up when the measured span began: some daemon took no part yet, or never did", a.Up, a.Possible))
+	}
 	if f.Run.Trusted() || r.Unfaithful {
 		v.Runs = append(v.Runs, f)
 		return nil

@@ -200,6 +200,18 @@ func TestUnfaithful(t *testing.T) {
 	}
 }
 
+// A run in which some daemon took no part counts, and is told of.
+func TestMissingAdjacencies(t *testing.T) {
+	b := behaviours()
+	deaf := b["bgp"]
+	deaf.Missing = 8
+	b["bgp"] = deaf
+	r := collect(t, made(t, &experimenttest.Launcher{Behaviours: b}, short), false)
+	if r.Counted() != 18 || len(r.Absent) != 3 || !strings.HasPrefix(r.Absent[0].Why, "218 of 226 adjacencies were up when the measured span began") {
+		t.Errorf("%d count, absent are %+v", r.Counted(), r.Absent)
+	}
+}
+
 // What cannot be read is told of, and the rest is there.
 func TestDamage(t *testing.T) {
 	l := &experimenttest.Launcher{Behaviours: behaviours(), Fail: map[string]error{"oracle": errors.New("no oracle answered")}}

@@ -103,7 +103,12 @@ func Write(dir string, out Output) error {
 		}
 	}
 	for _, f := range out.Files {
-		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Content, 0o644); err != nil {
+		path := filepath.Join(dir, f.Name)
+		err := os.WriteFile(path, f.Content, 0o644)
+		if err == nil {
+			err = os.Chmod(path, 0o644) // whatever the mask: one of FRR that cannot read it would run without
+		}
+		if err != nil {
 			return fmt.Errorf("router: %w", err)
 		}
 	}

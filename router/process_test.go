@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"orrery.dev/orrery/scenario"
@@ -37,6 +38,18 @@ func TestPreflightFindsWhatIsMissing(t *testing.T) {
 	}
 	if err := Preflight([]scenario.Routing{{Protocol: Oracle}, {Protocol: None}}); err != nil {
 		t.Errorf("without need: %v", err)
+	}
+}
+
+// A daemon's user can read its configuration, whatever mask of modes the emulator was started with.
+func TestWriteWhateverTheMask(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077))
+	dir := t.TempDir()
+	if err := Write(dir, Output{Daemon: BIRD, Files: []File{{Name: "bird.conf"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "bird.conf")); err != nil || info.Mode() != 0o644 {
+		t.Errorf("it has mode %v: %v", info.Mode(), err)
 	}
 }
 

@@ -2,6 +2,7 @@
 package socket
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,12 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
-
-// umask guards the process's mask of modes.
-var umask sync.Mutex
 
 // Listen makes a socket at path that has the mode 0600, and hangs up on whoever is not the
 // user of this process. The file must not be there yet; closing the listener removes it.
@@ -31,17 +30,19 @@ func Listen(path string) (net.Listener, error) {
 	if err := os.Remove(unready); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	// The mode must be right from the first moment, so it is set by the mask and not
-	// afterwards.
-	umask.Lock()
-	old := unix.Umask(0o177)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: unready, Net: "unix"})
-	unix.Umask(old)
-	umask.Unlock()
+	// The mode must be right from the first moment: bind(2) gives the file that of the socket. The mask of modes would
+	// do as well, but it is the process's, and files that others make meanwhile would get it too.
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		return errors.Join(c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }), err)
+	}}
+	l, err := config.Listen(context.Background(), "unix", unready)
 	if err != nil {
 		return nil, err
 	}
-	l.SetUnlinkOnClose(false) // it would remove the first name
+	if l, ok := l.(*net.UnixListener); ok {
+		l.SetUnlinkOnClose(false) // it would remove the first name
+	}
 	err = os.Link(unready, path)
 	if err := errors.Join(err, os.Remove(unready)); err != nil {
 		_ = l.Close()

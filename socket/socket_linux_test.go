@@ -55,6 +55,50 @@ func TestWhatIsSeenListens(t *testing.T) {
 	}
 }
 
+// Files that are made beside have the modes that their makers gave them: a daemon's configuration must not be
+// closed to the daemon's user since a socket was made at that moment.
+func TestModesOfOthers(t *testing.T) {
+	dir := folder(t)
+	sockets := make(chan error)
+	go func() {
+		for range 500 {
+			l, err := Listen(filepath.Join(dir, "sock"))
+			if err == nil {
+				err = l.Close()
+			}
+			if err != nil {
+				sockets <- err
+				return
+			}
+		}
+		close(sockets)
+	}()
+	path := filepath.Join(dir, "file")
+	for {
+		select {
+		case err := <-sockets:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		default:
+		}
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode() != 0o644 {
+			t.Errorf("a file made beside has mode %v", info.Mode())
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestListen(t *testing.T) {
 	dir := folder(t)
 	path := filepath.Join(dir, "sock")

@@ -62,7 +62,7 @@ being done.`,
 	f.IntVar(&o.maxRuns, "max-runs", 100, "refuse an experiment of more runs; 0 for any number")
 	f.BoolVar(&o.again, "again", false, "replace complete runs that were made of something else than the file says now")
 	f.DurationVar(&o.apart, "apart", 7*time.Second, "with --at-once: how long after one run the next begins, so that they do not have the sky's events together")
-	f.IntVar(&o.atOnce, "at-once", 1, "how many runs share the host at the same time; the verdict of each says whether it was large enough")
+	f.IntVar(&o.atOnce, "at-once", 1, "how many runs share the host at the same time, and the next begin when all of them have ended; the verdict of each says whether it was large enough")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only list variants and runs")
 	f.BoolVar(&o.open, "open", false, "open the report at the end")
 	c.AddCommand(run)
@@ -148,7 +148,8 @@ func printExperiment(w io.Writer, e *experiment.Experiment, atOnce int) error {
 	if err := t.print(w, "table"); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%s, at least %s of host time\n", plural(len(runs), "run"), (total / time.Duration(min(atOnce, len(runs)))).Round(time.Second))
+	rounds := (len(runs) + atOnce - 1) / atOnce
+	_, err := fmt.Fprintf(w, "%s, at least %s of host time\n", plural(len(runs), "run"), (total / time.Duration(len(runs)) * time.Duration(rounds)).Round(time.Second))
 	return err
 }
 

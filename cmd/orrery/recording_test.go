@@ -64,6 +64,9 @@ func comparePairsWithProbes(t *testing.T, dir string, speed int64) {
 	if d.Run.Outcome.State != record.Complete || len(d.Run.Unobserved) > 0 {
 		t.Errorf("outcome %+v, unobserved %q", d.Run.Outcome, d.Run.Unobserved)
 	}
+	if a := d.Run.Adjacencies; a == nil || a.Possible == 0 || a.Up > a.Possible {
+		t.Errorf("adjacencies when the span began: %+v", a)
+	}
 	pairs, err := record.Pairs.Read(d)
 	if err != nil {
 		t.Fatal(err)

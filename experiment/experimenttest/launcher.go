@@ -31,6 +31,8 @@ type Behaviour struct {
 	CPU float64
 	// Level of fidelity; empty for faithful.
 	Level string
+	// Missing adjacencies when the measured span begins.
+	Missing int
 }
 
 // Launcher writes records. The zero value knows no variant.
@@ -108,12 +110,13 @@ func describe(j *experiment.Job, b Behaviour) record.Run {
 			Name: "made-up", Epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Speed: 1, Seed: 1, Satellites: 66, Stations: stations, Ports: 540,
 			Routing: []string{j.Labels[experiment.LabelVariant]},
 		},
-		Labels:   j.Labels,
-		Machine:  record.Machine{System: "Debian GNU/Linux 12", Kernel: "6.1.0", Architecture: "amd64", CPU: "a made-up CPU", Cores: 2, Memory: 24 << 30, RealTime: true},
-		Daemons:  map[string]string{"frr": "8.4.4"},
-		Span:     record.Span{WarmUp: j.WarmUp.Microseconds(), From: j.WarmUp.Microseconds(), To: (j.WarmUp + j.Span).Microseconds()},
-		Outcome:  record.Outcome{State: record.Complete, Converged: 7e6},
-		Fidelity: record.Verdict{Level: level, Shares: map[string]float64{level: 1}},
+		Labels:      j.Labels,
+		Machine:     record.Machine{System: "Debian GNU/Linux 12", Kernel: "6.1.0", Architecture: "amd64", CPU: "a made-up CPU", Cores: 2, Memory: 24 << 30, RealTime: true},
+		Daemons:     map[string]string{"frr": "8.4.4"},
+		Span:        record.Span{WarmUp: j.WarmUp.Microseconds(), From: j.WarmUp.Microseconds(), To: (j.WarmUp + j.Span).Microseconds()},
+		Outcome:     record.Outcome{State: record.Complete, Converged: 7e6},
+		Adjacencies: &record.Adjacencies{Up: 226 - b.Missing, Possible: 226},
+		Fidelity:    record.Verdict{Level: level, Shares: map[string]float64{level: 1}},
 	}
 	if level != record.Faithful {
 		run.Fidelity.Reasons = []string{"p99 lateness of frames 3.2 ms exceeds 1 ms"}
