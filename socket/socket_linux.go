@@ -33,8 +33,9 @@ func Listen(path string) (net.Listener, error) {
 	// The mode must be right from the first moment: bind(2) gives the file that of the socket. The mask of modes would
 	// do as well, but it is the process's, and files that others make meanwhile would get it too.
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var err error
-		return errors.Join(c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }), err)
+		var mode error
+		err := c.Control(func(fd uintptr) { mode = unix.Fchmod(int(fd), 0o600) })
+		return errors.Join(err, mode)
 	}}
 	l, err := config.Listen(context.Background(), "unix", unready)
 	if err != nil {
