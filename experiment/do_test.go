@@ -84,6 +84,16 @@ func testAtOnce(t *testing.T) {
 	}
 }
 
+// Runs that share the host are done like others.
+func TestAtOnceAllAreDone(t *testing.T) {
+	e, l := load(t, file), launcher()
+	told := make(map[experiment.State]int)
+	err := e.Do(t.Context(), experiment.Options{Out: filepath.Join(t.TempDir(), "out"), AtOnce: 2, Launcher: l, Tell: func(s experiment.Step) { told[s.State]++ }})
+	if err != nil || len(l.Launched) != 4 || told[experiment.Started] != 4 || told[experiment.Done] != 4 {
+		t.Errorf("launched %v, told %v: %v", l.Launched, told, err)
+	}
+}
+
 // Each run begins when it is its turn, and none any more when all has ended.
 func TestTurns(t *testing.T) {
 	e, out := load(t, file), filepath.Join(t.TempDir(), "out")

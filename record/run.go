@@ -27,7 +27,8 @@ type Run struct {
 
 	Span    Span    `json:"span"`
 	Outcome Outcome `json:"outcome"`
-	// Adjacencies when the measured span began; nil if no daemon tells of any.
+	// Adjacencies when the measured span began, as daemons had said when they were last asked;
+	// nil if none tells of any.
 	Adjacencies *Adjacencies `json:"adjacencies,omitempty"`
 	// Fidelity is the verdict on the measured span.
 	Fidelity Verdict `json:"fidelity"`
